@@ -1,0 +1,1 @@
+"""Everything that knows a device model: drivers, codecs, profiles."""

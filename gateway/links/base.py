@@ -1,0 +1,40 @@
+"""Shapes of links: what a driver may ask of a wire. Plain values only, no libraries.
+
+Every method is one whole turn at the port's arbiter, has a deadline, and takes and returns only numbers, text,
+bytes and lists of them: a stand-in of the same shape can live in another process.
+"""
+
+from typing import Literal, Protocol
+
+Table = Literal["holding", "input", "coil", "discrete"]
+
+
+class Link(Protocol):
+    """A usable wire. Opens when first asked, forgets itself when it breaks, opens again at the next question."""
+
+    name: str
+
+    async def close(self) -> None:
+        """Let go of the port. Never raises; the next question opens it again."""
+
+
+class ModbusLink(Link, Protocol):
+    """A Modbus bus: serial RTU, TCP, or RTU framed over TCP."""
+
+    async def read_block(
+        self,
+        unit_id: int,
+        table: Table,
+        address: int,
+        count: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - a plain value of the contract, kept by the arbiter
+        pause: float | None = None,
+    ) -> bytes:
+        """Read `count` registers or bits from `address` (counted from 0, as on the wire).
+
+        Returns the data bytes of the answer as they were on the wire: two bytes a register, high byte first;
+        for coils and discrete inputs eight a byte, the first point in the lowest bit.
+        `timeout` (s) and `pause` (s of silence before the request) default to the link's own.
+        Raises LinkError: `exception` with `.code` when the device refuses, `timeout`, `garbled`, or the wire's own.
+        """
+        ...

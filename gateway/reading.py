@@ -1,0 +1,48 @@
+"""The values that travel: Reading, Sample, Stamp, Quality. Frozen, cheap, without behaviour."""
+
+from typing import Literal
+
+import msgspec
+
+Value = float | int | bool | str
+Quality = Literal["good", "suspect"]
+Kind = Literal["measurement", "counter", "state", "event"]
+Class = Literal["alarm", "normal", "bulk"]
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False):
+    """One quantity of one device.
+
+    `unit` is a SenML unit (RFC 8428 section 12.1, RFC 8798) or a UCUM unit where SenML has none.
+    `at` is set only where the device itself says when it measured: seconds since 1970 UTC.
+    A value that is not available is no reading: leave it out.
+    """
+
+    name: str
+    value: Value
+    unit: str | None = None
+    quality: Quality = "good"
+    at: float | None = None
+
+
+class Quantity(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a quantity before it is read: for the retained description of a device."""
+
+    unit: str | None = None
+    kind: Kind = "measurement"
+
+
+class Stamp(msgspec.Struct, frozen=True, gc=False):
+    """When: wall clock and boot clock, both in nanoseconds, and whether the wall clock was synchronised."""
+
+    wall: int
+    boot: int
+    synced: bool
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """The readings a device gave at one instant. Never empty. The buffer numbers it when it takes it."""
+
+    device: str
+    stamp: Stamp
+    readings: list[Reading]

@@ -1,0 +1,1 @@
+"""Strangers: the other end of the wire. Import neither gateway nor drivers, read no profile."""
