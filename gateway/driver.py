@@ -61,6 +61,10 @@ class Polled(Driver):
     async def read(self) -> list[Reading]:
         """Ask the device once. Raises LinkError or DecodeError; an empty list means nothing was available."""
 
+    def traffic(self) -> list[tuple[int, int]]:
+        """Bytes asked and bytes answered of each turn of one `read`, for the load a bus is planned with."""
+        return []
+
 
 def link_shape(driver: type[Driver]) -> type | None:
     """The shape of link a driver class asks for, or None."""
