@@ -10,11 +10,14 @@ Kind = Literal["measurement", "counter", "state", "event"]
 Class = Literal["alarm", "normal", "bulk"]
 
 
-class Reading(msgspec.Struct, frozen=True, gc=False):
+# A reading is its own SenML record, so a whole poll of plain numbers is encoded in one call (see payload.py).
+_SENML = {"name": "n", "value": "v", "unit": "u", "quality": "q"}
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename=_SENML):
     """One quantity of one device.
 
     `unit` is a SenML unit (RFC 8428 section 12.1, RFC 8798) or a UCUM unit where SenML has none.
-    `at` is set only where the device itself says when it measured: seconds since 1970 UTC.
     A value that is not available is no reading: leave it out.
     """
 
@@ -22,7 +25,6 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     value: Value
     unit: str | None = None
     quality: Quality = "good"
-    at: float | None = None
 
 
 class Quantity(msgspec.Struct, frozen=True, gc=False):
