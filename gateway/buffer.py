@@ -47,6 +47,7 @@ class Buffer:
         self.notes: dict[int, Note] = {}  # ledger notes not confirmed
         self.topics: dict[str, str] = {}  # retained topics this gateway owns -> device
         self.trouble: str | None = "the buffer is not open yet"  # why it is not durable
+        self.taken_bytes = 0  # of all bodies of this run
         self.on_disk = 0  # held samples there
         self.disk_bytes = 0  # of their bodies
         self.live: dict[Book, deque[Held]] = {}  # waiting in memory; by device, oldest first
@@ -79,6 +80,7 @@ class Buffer:
         held.taken = asyncio.get_running_loop().time()
         self.tail.append(held)
         self.tail_bytes += len(body)
+        self.taken_bytes += len(body)
         lane = self.live.get(book)
         if lane is None:
             self.live[book] = deque((held,))

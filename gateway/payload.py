@@ -10,6 +10,7 @@ from operator import attrgetter
 
 import msgspec
 
+from gateway.errors import DecodeError
 from gateway.reading import Reading, Value
 from gateway.units import is_secondary, is_senml
 
@@ -58,7 +59,7 @@ class Shape:
     def encode(self, readings: Sequence[Reading]) -> bytes:
         """The body of a pack. The readings are known to match; values that are not available are left out.
 
-        Returns b"" when no value is left: then it is no sample.
+        Returns b"" when no value is left: then it is no sample. Raises DecodeError for what is no value.
         """
         if self._plain:
             # msgspec writes NaN as null, truth as true; a pack of plain numbers has neither behind "v":
@@ -74,6 +75,8 @@ def _not_a_number(value: Value) -> bool:
 
 
 def _record(r: Reading) -> _Record:
+    if not isinstance(r.value, int | float | str):
+        raise DecodeError(f"{r.name}: {type(r.value).__name__} is no value; a driver gives numbers, truth or text")
     senml = r.unit is None or is_senml(r.unit)
     record = _Record(r.name, r.unit if senml else None, None if senml else r.unit, q=r.quality)
     if isinstance(r.value, bool):

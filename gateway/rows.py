@@ -8,6 +8,8 @@ from gateway.ledger import Book
 from gateway.payload import to_json
 from gateway.reading import Stamp
 
+STORED_RATIO = 0.4  # bytes on disk of a byte of body: compressed, in pages (for forecasts and limits)
+
 
 @dataclass(frozen=True)
 class Row:

@@ -1,17 +1,18 @@
 """The one task that owns the buffer's file: start, commits when they fall due, fetching the backlog, clean stop."""
 
 import asyncio
+import contextlib
 import logging
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.buffer import CLASSES, TAIL_BYTES, Buffer, Held
+from gateway.buffer import TAIL_BYTES, Buffer, Held
 from gateway.errors import DiskError
-from gateway.rows import Commit, Row, compress, decompress, note
+from gateway.limits import drop_over_limit
+from gateway.rows import STORED_RATIO, Commit, Row, compress, decompress, note
 from gateway.store import Store
 
 log = logging.getLogger("labgate.buffer")
@@ -27,6 +28,7 @@ class Writer:
         self.path, self.commit_every, self.max_bytes, self.keep_free = path, commit_every, max_bytes, keep_free
         self.previous: dict[str, object] | None = None  # the run before this one, for the status
         self.commit_seconds = 0.0  # how long the last commit took
+        self.oldest: int | None = None  # as looked up last
         self.changed: Callable[[], None] = lambda: None  # the application's: durable, or not any more
         self._buffer = buffer
         self._store: Store | None = None
@@ -37,6 +39,7 @@ class Writer:
         self._retry_at = -math.inf
         self._retry_pause = 0.0
         self._stopping = False
+        self._since = time.monotonic()
         buffer.wake = self._wake.set
         buffer.arm = self._arm
 
@@ -92,6 +95,24 @@ class Writer:
             self._disarm()
             await store.close()
 
+    def state_of(self, run: str) -> str:
+        """open, clean, unclean or settled."""
+        return self._states.get(run, "open")
+
+    async def lasts(self) -> float | None:
+        """Seconds until the size limit is reached if nothing is confirmed any more; None while there is no rate."""
+        b, seconds = self._buffer, time.monotonic() - self._since
+        if self._store is None or not b.taken_bytes:
+            return None
+        left = max(self.max_bytes - await self._store.used_bytes(), 0)
+        return left / (b.taken_bytes / seconds * STORED_RATIO)
+
+    async def look_up_oldest(self) -> None:
+        """Refresh `oldest`, the wall time (ns) of the oldest sample on disk."""
+        if self._store is not None and self._buffer.on_disk:
+            with contextlib.suppress(DiskError):  # the next commit will say so
+                self.oldest = await self._store.oldest()
+
     def stop(self) -> None:
         """Let `run` end after what it is doing."""
         self._stopping = True
@@ -134,7 +155,7 @@ class Writer:
         """Rule 5: one transaction. What was asked of it stays asked for when it fails."""
         b, store, began = self._buffer, self._store, time.monotonic()
         assert store is not None
-        await self._drop_over_limit(store)
+        await drop_over_limit(store, b, self.path.parent, self.max_bytes, self.keep_free)
         c, b.pending, b.pending_since = b.pending, Commit(), None
         batch = [h for h in b.tail if not h.gone]
         for h in batch:
@@ -185,36 +206,6 @@ class Writer:
             b.busy[row.id] = h
         else:
             b.leave_lane(h)
-
-    async def _drop_over_limit(self, store: Store) -> None:
-        """Rule 9: class first, then oldest, never one in flight. Freed pages are used again by what comes."""
-        b = self._buffer
-        limit = float(self.max_bytes)
-        used = await store.used_bytes()
-        try:
-            free = os.statvfs(self.path.parent)
-            limit = min(limit, used + free.f_bavail * free.f_frsize - self.keep_free)
-        except OSError:
-            pass  # the commit itself will say what is wrong with the disk
-        coming = sum(len(h.body) for h in b.tail if not h.gone) // 3  # compressed
-        over = used + coming - limit
-        by_id = {book.id: book for book in b.all_books()}
-        for klass in range(len(CLASSES)):
-            while over > 0 and (rows := await store.droppable(klass, _CHUNK, b.pending.delete_rows)):
-                went = 0
-                for id_, book_id, seq, size, stored in rows:
-                    held = b.busy.get(id_)
-                    if over <= 0 or (held is not None and (held.flying or held.gone)):
-                        continue
-                    if held is not None:
-                        b.backlog[held.book].remove(held)
-                    by_id[book_id].drop(1)
-                    b.dropped.add(by_id[book_id], seq, "size limit")
-                    b.row_gone(by_id[book_id], id_, size)
-                    over -= stored
-                    went += 1
-                if not went:
-                    break
 
     def _settle(self, store: Store, c: Commit) -> None:
         """Rule 12: the transaction that takes the last row of an ended run says so."""

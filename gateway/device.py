@@ -1,0 +1,170 @@
+"""A driver with a name: asks on a fixed grid, stamps, checks and hands samples over; knows its own state."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from gateway import payload
+from gateway.clock import Clock
+from gateway.config import DeviceConfig
+from gateway.driver import Polled
+from gateway.errors import DecodeError, LabgateError, LinkError, Reason
+from gateway.reading import Quantity, Reading, Sample, Stamp
+
+State = Literal["starting", "ok", "degraded", "silent", "unreachable", "quarantined", "disabled"]
+STATES: tuple[State, ...] = get_args(State)
+
+_UNREACHABLE_AFTER = 3  # failures in a row
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_.:-]")
+
+
+class Device:
+    """One configured device and its driver.
+
+    `taken(device, sample, body)` gets every sample with its encoded body; `told(device)` is called when state, reason
+    or the known quantities change.
+    """
+
+    def __init__(
+        self,
+        config: DeviceConfig,
+        driver: Polled,
+        clock: Clock,
+        taken: Callable[["Device", Sample, bytes], None],
+        told: Callable[["Device"], None],
+    ) -> None:
+        self.config, self.driver, self.clock = config, driver, clock
+        self.name = config.name
+        self.state: State = "starting"
+        self.reason: Reason | None = None
+        self.text = ""
+        self.since = clock.stamp().wall
+        self.last: Stamp | None = None  # of the last sample
+        self.failures = 0  # in a row
+        self.reads = 0  # since the start, for the achieved rate
+        self.started = time.monotonic()
+        self.quantities: dict[str, Quantity] = driver.quantities()
+        self.renamed: dict[str, str] = {}  # legal name -> the device's own
+        self._shape = payload.Shape()
+        self._taken, self._told = taken, told
+
+    async def poll(self, phase: float) -> None:
+        """Ask for ever. The first time at once, then on a grid of `every` (s) that begins `phase` (0 … 1) into it."""
+        loop = asyncio.get_running_loop()
+        every = self.config.every
+        origin = loop.time() + phase * every
+        turn = 0
+        while True:
+            await self.ask()
+            # The next point of the grid; what a slow device made us miss is not caught up. The first step may be up
+            # to one and a half periods long, so that it is never a mere fraction of one.
+            turn = max(turn + 1, int((loop.time() - origin) / every + (0.5 if turn == 0 else 0.0)) + 1)
+            await asyncio.sleep(origin + turn * every - loop.time())
+
+    async def ask(self) -> None:
+        """One turn: read, and hand over what came, or note why nothing came."""
+        try:
+            self.got(await self.driver.read())
+        except (LinkError, DecodeError) as error:
+            self.failed(error)
+
+    async def read(self) -> list[Reading]:
+        """What the device says now, checked and named as in a sample, but never numbered. Raises LabgateError."""
+        return self._named(await self.driver.read())
+
+    def got(self, readings: list[Reading]) -> None:
+        """A good answer: stamp it, hand the sample over. Raises DecodeError for what is no value."""
+        stamp = self.clock.stamp()
+        if not self._shape.matches(readings):
+            readings = self._named(readings)
+            if not self._shape.matches(readings):
+                self._learn(readings)
+        body = self._shape.encode(readings)
+        self.reads += 1
+        if self.state != "ok" or self.failures:
+            self.failures = 0
+            self._become("ok", None, "", stamp)
+        if not body:
+            return
+        self.last = stamp
+        self._taken(self, Sample(self.name, stamp, readings), body)
+
+    def failed(self, error: LabgateError) -> None:
+        """No answer, or one that makes no sense. One change of state, not one line an occurrence."""
+        self.failures += 1
+        state: State = "degraded"
+        if isinstance(error, LinkError) and (self.failures >= _UNREACHABLE_AFTER or self.last is None):
+            state = "unreachable"
+        if (state, error.reason) != (self.state, self.reason):
+            self._become(state, error.reason, str(error))
+        else:
+            self.text = str(error)
+
+    def broken(self, error: Exception) -> None:
+        """The driver raised what nobody expected."""
+        self.failures += 1
+        self._become("degraded", "bug", f"the driver failed: {type(error).__name__}: {error}; the log has the details")
+
+    def status(self) -> dict[str, object]:
+        """As published (contract: PREFIX/GATEWAY/DEVICE/status)."""
+        found: dict[str, object] = {"state": self.state}
+        if self.reason is not None:
+            times = f", {self.failures} times" if self.failures > 1 else ""
+            found |= {"reason": self.reason, "text": self.text + times}
+        found["since"] = payload.iso_time(self.since)
+        if self.last is not None:
+            found["last"] = payload.iso_time(self.last.wall)
+        return found
+
+    def rate(self) -> float:
+        """Achieved reads a second, since the start."""
+        return self.reads / max(time.monotonic() - self.started, self.config.every)
+
+    def meta(self) -> dict[str, object]:
+        """As published (contract: PREFIX/GATEWAY/DEVICE/meta)."""
+        c = self.config
+        found: dict[str, object] = {"driver": c.driver}
+        if c.profile is not None:
+            found |= {"profile": c.profile, "version": c.version}
+        found |= {"link": c.link, "labels": c.labels}
+        found["quantities"] = {
+            name: {"unit": q.unit, "kind": q.kind} | ({"name": self.renamed[name]} if name in self.renamed else {})
+            for name, q in self.quantities.items()
+        }
+        found["every"] = c.every
+        if c.silent_after is not None:
+            found["silent_after"] = c.silent_after
+        return found
+
+    def _become(self, state: State, reason: Reason | None, text: str, stamp: Stamp | None = None) -> None:
+        self.state, self.reason, self.text = state, reason, text
+        self.since = (stamp or self.clock.stamp()).wall
+        self._told(self)
+
+    def _learn(self, readings: list[Reading]) -> None:
+        """Names or units that were not there before."""
+        self._shape.learn(readings)
+        known = {r.name: self.quantities.get(r.name, Quantity(r.unit)) for r in readings}
+        if not known.items() <= self.quantities.items():
+            self.quantities = self.quantities | known
+            self._told(self)
+
+    def _named(self, readings: list[Reading]) -> list[Reading]:
+        """Names made legal and different from each other, at most `max_quantities`."""
+        named: list[Reading] = []
+        seen: set[str] = set()
+        for r in readings:
+            name = _ILLEGAL.sub("_", r.name).lstrip("_.:-")[:64] or "value"
+            base, n = name, 1
+            while name in seen:
+                n += 1
+                name = f"{base[:60]}.{n}"
+            if name in self.quantities or len(self.quantities.keys() | seen) < self.config.max_quantities:
+                seen.add(name)
+                if name != r.name:
+                    self.renamed[name] = r.name
+                    r = Reading(name, r.value, r.unit, r.quality)
+                named.append(r)
+        return named

@@ -1,0 +1,33 @@
+"""Keeps a part running: an error nobody expected is logged once, and the part is started again, later and later."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger("labgate.supervisor")
+
+_PAUSE = (1.0, 300.0)  # s, first and longest
+_CALM = 60.0  # s without an error after which the pause begins anew
+
+
+async def keep_running(
+    name: str, part: Callable[[], Awaitable[None]], on_bug: Callable[[Exception], None], first_pause: float = _PAUSE[0]
+) -> None:
+    """Run `part` until it returns; start it again when it fails. The one place where any error is caught."""
+    loop = asyncio.get_running_loop()
+    pause = 0.0
+    told: set[str] = set()
+    while True:
+        began = loop.time()
+        try:
+            await part()
+        except Exception as error:
+            if repr(error) not in told:  # once: a bug that repeats must not fill the log
+                log.exception("%s failed with an error nobody expected; it is started again", name)
+                told.add(repr(error))
+            on_bug(error)
+        else:
+            return
+        pause = first_pause if loop.time() - began > _CALM else min(max(2 * pause, first_pause), _PAUSE[1])
+        await asyncio.sleep(pause * random.uniform(0.8, 1.2))
