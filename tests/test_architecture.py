@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("gateway", "drivers", "simulators")
 
-# What brings simulated devices up sees both sides, by name only: import_module("simulators.x"), never an import statement.
+# What brings simulated devices up sees both sides, by name only: import_module("simulators.x"), no import statement.
 BOTH_SIDES = ("gateway.testing", "gateway.demo", "gateway.cli.demo", "gateway.cli.simulate")
 
 # Each group is imported in at most one module of gateway, which turns its exceptions into ours.
