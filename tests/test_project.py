@@ -153,4 +153,4 @@ def test_the_wheel_says_the_version_and_extras_of_the_project(wheel: zipfile.Zip
 
 
 def test_code_and_project_state_the_same_version() -> None:
-    assert VERSION == PROJECT["version"]
+    assert PROJECT["version"] == VERSION
