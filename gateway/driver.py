@@ -28,6 +28,13 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def warnings(self) -> list[tuple[tuple[str | int, ...], str, str]]:
+        """What is allowed but probably not meant: (path inside the options, what is odd, what to write instead).
+
+        What is wrong is a ValueError of a validator; its text is `what is wrong; what to write instead`.
+        """
+        return []
+
 
 @dataclass(frozen=True)
 class Driver(ABC):

@@ -52,7 +52,8 @@ def test_not_ucum(unit):
     ("written", "meant"),
     [
         ("°C", "Cel"), ("C", "Cel"), ("degC", "Cel"), ("Celsius", "Cel"), ("kwh", "kWh"), ("KWh", "kWh"),
-        ("% RH", "%RH"), ("%rh", "%RH"), ("m³/h", "m3/h"), ("µg/m³", "ug/m3"), ("W/m²", "W/m2"), ("m/s^2", "m/s2"), ("Ω", "Ohm"),
+        ("% RH", "%RH"), ("%rh", "%RH"), ("m³/h", "m3/h"), ("µg/m³", "ug/m3"), ("W/m²", "W/m2"),
+        ("m/s^2", "m/s2"), ("Ω", "Ohm"),
         ("kΩ", "kOhm"), ("VAr", "var"), ("kVAR", "kvar"), ("Volts", "V"), ("rpm", "1/min"), ("psi", "[psi]"),
         ("mmHg", "mm[Hg]"), ("MWh", "MW.h"), ("mWh", "mW.h"), ("hpa", "hPa"), ("L", "l"), ("L/min", "l/min"),
         ("°", "deg"),

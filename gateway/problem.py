@@ -1,0 +1,87 @@
+"""What is wrong in a configuration, and where: Place, Fault, Problem, and how their texts are made."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+Path = tuple[Any, ...]
+"""The way to a value inside a document: keys and list indices, outermost first."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A character in a file. Line and column count from 1."""
+
+    file: str
+    line: int
+    col: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.col}"
+
+
+class Fault(NamedTuple):
+    """Something wrong at `path` of a document: at its value, at its key (`at_key`), or at `mark` (line, column)."""
+
+    path: Path
+    text: str
+    instead: str = ""
+    at_key: bool = False
+    mark: tuple[int, int] | None = None
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One line for a person. `part` says what it spoils: file, gateway, hub, buffer, links.NAME or devices.NAME."""
+
+    place: Place
+    text: str
+    instead: str = ""
+    severity: Literal["error", "warning"] = "error"
+    part: str = "file"
+
+    def __str__(self) -> str:
+        warning = "warning: " if self.severity == "warning" else ""
+        return f"{self.place}: {warning}{self.text}" + (f"; {self.instead}" if self.instead else "")
+
+
+def show(value: Any) -> str:
+    """A value from a file as it may stand in a line of text: short, in one line, printable."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a group of keys"
+    if isinstance(value, list):
+        return "a list"
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return text if len(text) <= 60 else text[:57] + "…" + ('"' if isinstance(value, str) else "")
+
+
+def did_you_mean(word: Any, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant, or None. Case, `-` and `_` hardly count."""
+    if not isinstance(word, str) or len(word) > 80:
+        return None
+    plain = {_plain(k): k for k in known}
+    close = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=0.6)
+    return plain[close[0]] if close else None
+
+
+def or_known(word: Any, known: Iterable[str], *, quoted: bool = True) -> str:
+    """What to write instead of an unknown word: the nearest known one, else the known ones."""
+    names = list(known)
+    mark = '"' if quoted else ""
+    if close := did_you_mean(word, names):
+        return f"did you mean {mark}{close}{mark}?"
+    if not names:
+        return ""
+    return f"known here: {', '.join(names[:20])}" + (", …" if len(names) > 20 else "")
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("_", "-")
