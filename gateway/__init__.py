@@ -3,10 +3,11 @@
 from gateway.amounts import Duration, DurationOrZero
 from gateway.driver import Driver, Options, Polled
 from gateway.errors import ConfigError, DecodeError, LinkError
-from gateway.links.base import Link, ModbusLink, Table
+from gateway.links.base import MODBUS_EXCEPTIONS, Link, ModbusLink, Table
 from gateway.reading import Quantity, Reading
 
 __all__ = [
+    "MODBUS_EXCEPTIONS",
     "ConfigError",
     "DecodeError",
     "Driver",

@@ -8,6 +8,18 @@ from typing import Literal, Protocol
 
 Table = Literal["holding", "input", "coil", "discrete"]
 
+MODBUS_EXCEPTIONS = {  # Modbus Application Protocol V1.1b3, section 7
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "server device failure",
+    5: "acknowledge",
+    6: "server device busy",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway target device failed to respond",
+}
+
 
 class Link(Protocol):
     """A usable wire. Opens when first asked, forgets itself when it breaks, opens again at the next question."""

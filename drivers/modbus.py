@@ -1,0 +1,135 @@
+"""Any Modbus device whose registers are written down: in a profile, or where the device stands in the configuration."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from pydantic import ValidationInfo, field_validator
+
+from drivers.codecs.modbus_capture import decode_capture
+from drivers.codecs.register_map import Register
+from drivers.codecs.registers import LONGEST_READ, Block, plan
+from gateway import Duration, DurationOrZero, ModbusLink, Options, Polled, Quantity, Reading
+
+RTU_REQUEST = 8  # bytes: unit, function, address, count, checksum
+RTU_AROUND_DATA = 5  # bytes: unit, function, byte count, checksum
+
+
+class ModbusOptions(Options):
+    """A unit on a Modbus bus, its registers, and what its makers demand of those who ask."""
+
+    unit_id: int = 1
+    max_registers: int = LONGEST_READ  # longest read the device takes; bits have their own limit, 2000
+    max_gap: int = 0  # registers nobody asked for that a read may span
+    registers: tuple[Register, ...]
+    only: tuple[str, ...] | None = None  # read no others
+    timeout: Duration | None = None  # the link's own unless said
+    pause: DurationOrZero | None = None  # silence before each request; the link's own unless said
+
+    @field_validator("unit_id")
+    @classmethod
+    def _unit_id(cls, unit_id: int) -> int:
+        if unit_id == 0:
+            raise ValueError("unit 0 is everybody and nobody answers; write 1 to 247")
+        if not 1 <= unit_id <= 247 and unit_id != 255:
+            raise ValueError(f"there is no unit {unit_id}; write 1 to 247 (255 where a device is shipped so)")
+        return unit_id
+
+    @field_validator("max_registers")
+    @classmethod
+    def _max_registers(cls, count: int) -> int:
+        if not 1 <= count <= LONGEST_READ:
+            raise ValueError(f"no read has {count} registers; write 1 to {LONGEST_READ}")
+        return count
+
+    @field_validator("max_gap")
+    @classmethod
+    def _max_gap(cls, count: int) -> int:
+        if not 0 <= count < LONGEST_READ:
+            raise ValueError(f"no read spans {count} registers; write 0 to {LONGEST_READ - 1}")
+        return count
+
+    @field_validator("registers")
+    @classmethod
+    def _registers(cls, registers: tuple[Register, ...], info: ValidationInfo) -> tuple[Register, ...]:
+        if not registers:
+            raise ValueError("nothing to read; write at least one register")
+        names: set[str] = set()
+        longest = info.data.get("max_registers", LONGEST_READ)
+        for register in registers:
+            if register.name in names:
+                raise ValueError(f"two registers are named {register.name!r}; write another name for one of them")
+            names.add(register.name)
+            if register.size > longest:
+                text = f"{register.name} has {register.size} registers, max_registers is {longest}"
+                raise ValueError(f"{text}; write a shorter `length` or a larger `max_registers`")
+        return registers
+
+    @field_validator("only")
+    @classmethod
+    def _only(cls, only: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        if only is None or "registers" not in info.data:
+            return only
+        if not only:
+            raise ValueError("nothing to read; write the names to read, or leave `only` out")
+        known = [register.name for register in info.data["registers"]]
+        for name in only:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                raise ValueError(f"no register is named {name!r}; write {near[0] if near else ', '.join(known)}")
+        return only
+
+    def warnings(self) -> list[tuple[tuple[str | int, ...], str, str]]:
+        """Addresses that look like the old numbering, where 40017 is the holding register 16 on the wire."""
+        found: list[tuple[tuple[str | int, ...], str, str]] = []
+        for i, register in enumerate(self.registers):
+            wire = register.numbered()
+            if wire is not None:
+                text = f"address {register.address} with table {register.table} looks like a register number"
+                found.append((("registers", i, "address"), text, f"write {wire}, addresses count from 0"))
+        return found
+
+    @property
+    def asked(self) -> tuple[Register, ...]:
+        """The registers to read."""
+        if self.only is None:
+            return self.registers
+        return tuple(register for register in self.registers if register.name in self.only)
+
+
+@dataclass(frozen=True)
+class Modbus(Polled):
+    """Reads its registers block by block, one turn of the bus each, and decodes each block by one struct."""
+
+    options: ModbusOptions
+    link: ModbusLink
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """The reads of one `read`."""
+        return plan(self.options.asked, self.options.max_registers, self.options.max_gap)
+
+    async def read(self) -> list[Reading]:
+        """All registers asked for. Raises LinkError and DecodeError: of a half-read device nothing is told."""
+        options, readings = self.options, []
+        for block in self.blocks:
+            data = await self.link.read_block(
+                options.unit_id, block.table, block.address, block.count, options.timeout, options.pause
+            )
+            readings += block.decode(data)
+        return readings
+
+    def quantities(self) -> dict[str, Quantity]:
+        """Unit and kind of each register asked for."""
+        return {register.name: register.quantity for register in self.options.asked}
+
+    def traffic(self) -> list[tuple[int, int]]:
+        """Bytes asked and answered of each read, as RTU frames."""
+        return [(RTU_REQUEST, RTU_AROUND_DATA + block.size) for block in self.blocks]
+
+    @classmethod
+    def decode_input(cls, options: Options | None, data: bytes, context: Mapping[str, str]) -> list[Reading]:
+        """A whole RTU frame, or the bare words of one; `context` as in drivers/codecs/modbus_capture.py."""
+        registers = options.asked if isinstance(options, ModbusOptions) else None
+        return decode_capture(registers, data, context)
