@@ -32,15 +32,7 @@ def answers(app: App) -> dict[str, Answer]:
             yield book_row(book, app.writer.state_of(book.run))
         samples, size = app.buffer.held()
         oldest = app.writer.oldest if app.buffer.on_disk else app.buffer.oldest()
-        yield {
-            "held": {
-                "samples": samples,
-                "bytes": size,
-                "oldest": None if oldest is None else payload.iso_time(oldest),
-                "age": None if oldest is None else max(time.time() - oldest / 1e9, 0.0),
-                "lasts": await app.writer.lasts(),
-            }
-        }
+        yield held_row(samples, size, oldest, await app.writer.lasts())
 
     async def read(question: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         device = app.devices.get(str(question.get("device")))
@@ -104,6 +96,19 @@ def book_row(book: Book, state: str) -> dict[str, Any]:
     else:
         row["kept"] = book.kept
     return row | {"held": book.held, "dropped": book.dropped}
+
+
+def held_row(samples: int, size: int, oldest: int | None, lasts: float | None) -> dict[str, Any]:
+    """What is held: samples, bytes, wall time (ns) of the oldest, seconds the buffer will last at the present rate."""
+    return {
+        "held": {
+            "samples": samples,
+            "bytes": size,
+            "oldest": None if oldest is None else payload.iso_time(oldest),
+            "age": None if oldest is None else max(time.time() - oldest / 1e9, 0.0),
+            "lasts": lasts,
+        }
+    }
 
 
 def sample_row(device: str, wall_ns: int, readings: list[Reading]) -> dict[str, Any]:

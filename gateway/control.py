@@ -107,10 +107,13 @@ def ask(path: Path, do: str, **question: Any) -> Iterator[dict[str, Any]]:
             ) from error
         except OSError as error:
             raise LinkError(f"no daemon listens on {path}", "missing") from error
-        wire.sendall(msgspec.json.encode({"do": do, **question}) + b"\n")
-        with wire.makefile("rb") as lines:
-            for line in lines:
+        with contextlib.suppress(ConnectionError), wire.makefile("rwb") as lines:
+            lines.write(msgspec.json.encode({"do": do, **question}) + b"\n")
+            lines.flush()
+            while (line := lines.readline()).endswith(b"\n"):
                 answer: dict[str, Any] = msgspec.json.decode(line)
+                if answer.get("reason") == "configuration":
+                    raise ConfigError(answer["error"])
                 if "error" in answer:
                     raise LinkError(answer["error"], answer.get("reason", "network"))
                 if answer.get("end"):

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import aiosqlite
 
@@ -38,7 +39,7 @@ CREATE TABLE aside(id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, run TEXT NOT N
 class Store:
     """One open buffer file, locked against a second daemon."""
 
-    def __init__(self, db: aiosqlite.Connection, lock: IO[str]) -> None:
+    def __init__(self, db: aiosqlite.Connection, lock: IO[str] | None) -> None:
         self._db = db
         self._lock = lock
         self._ids = {"sample": 0, "note": 0, "book": 0}
@@ -67,11 +68,32 @@ class Store:
             raise
         return store
 
+    @classmethod
+    async def look(cls, path: Path) -> "Store":
+        """Open the file of a stopped gateway to read it; nothing in its folder changes. Raises DiskError."""
+        wal, shm = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+        # A clean stop leaves no write-ahead log, and the file is read as it is. After a kill SQLite reads the log with
+        # the index beside it; only where somebody took that away it makes a new one.
+        how = "immutable=1" if not wal.exists() else "readonly_shm=1" if shm.exists() else "cache=private"
+        async with _translated(path):
+            path.open("rb").close()  # says better than SQLite why it cannot
+            store = cls(await aiosqlite.connect(f"file:{quote(os.fspath(path))}?mode=ro&{how}", uri=True), None)
+        try:
+            async with _translated(path):
+                await store._check_version(path)
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
     async def _prepare(self, path: Path) -> None:
         if not await self._all("SELECT 1 FROM sqlite_master WHERE name='meta'"):
             await self._db.executescript(
                 f"BEGIN;{_SCHEMA}INSERT INTO meta VALUES('major',{SCHEMA_MAJOR}),('minor',0);COMMIT;"
             )
+        await self._check_version(path)
+
+    async def _check_version(self, path: Path) -> None:
         ((major,),) = await self._all("SELECT value FROM meta WHERE key='major'")
         if major != SCHEMA_MAJOR:
             raise DiskError(
@@ -205,7 +227,8 @@ class Store:
         except sqlite3.Error:
             pass  # nothing is open in it: a commit either happened or did not
         finally:
-            self._lock.close()
+            if self._lock is not None:
+                self._lock.close()
 
     async def _all(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in await self._db.execute_fetchall(sql, parameters)]
@@ -264,4 +287,4 @@ async def _translated(path: Path | None = None) -> AsyncIterator[None]:
 
 def _disk_error(path: Path | None, error: Exception) -> DiskError:
     where = f" {path}" if path else ""
-    return DiskError(f"the buffer{where} cannot be used: {error}")
+    return DiskError(f"the buffer{where} cannot be used: {getattr(error, 'strerror', None) or error}")

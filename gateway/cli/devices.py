@@ -1,0 +1,41 @@
+"""Devices of the running gateway: state, reason, age of the last sample, asked and achieved rate."""
+
+from argparse import ArgumentParser, Namespace
+
+from gateway import control
+from gateway.cli import show
+
+EXAMPLE = "labgate devices --json"
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("--json", action="store_true", help="one JSON object a device")
+
+
+def run(args: Namespace) -> int:
+    """Ask the daemon."""
+    rows = list(control.ask(control.socket_path(args.socket), "devices"))
+    if args.json:
+        for row in rows:
+            show.json_line(row)
+    elif not rows:
+        print("no device is configured")
+    else:
+        show.table(
+            ("DEVICE", "STATE", "LINK", "LAST", "ASKED", "ACHIEVED", ""),
+            [
+                (
+                    row["device"],
+                    row["state"],
+                    row.get("link"),
+                    show.age(row.get("age")),
+                    show.rate(row["asked"]) if "asked" in row else None,
+                    show.rate(row["achieved"]) if "achieved" in row else None,
+                    row["text"],
+                )
+                for row in rows
+            ],
+            right=("LAST", "ASKED", "ACHIEVED"),
+        )
+    return 0
