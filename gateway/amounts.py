@@ -1,9 +1,10 @@
 """Durations and sizes as people write them: `250ms`, `1s`, `5min`, `24h`; `200MB`, `1GB`."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
 
 from gateway.problem import show
 
@@ -42,6 +43,15 @@ def size(value: Any) -> int:
     return round(float(match[1]) * _BYTES[match[2]])
 
 
+def _from_file_or_program(parse: Callable[[Any], Any]) -> BeforeValidator:
+    """In a file (validated with a context) an amount needs its unit; a program may pass plain seconds or bytes."""
+
+    def validate(value: Any, info: ValidationInfo) -> Any:
+        return value if info.context is None and isinstance(value, (int, float)) else parse(value)
+
+    return BeforeValidator(validate)
+
+
 def _hint(value: Any, small: str, usual: str) -> str:
     """What to write: the number that stands there with a unit, where only the unit is missing."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**6:
@@ -51,15 +61,17 @@ def _hint(value: Any, small: str, usual: str) -> str:
 
 _DURATION_SCHEMA = {"type": "string", "pattern": rf"^{_DURATION.pattern}$", "examples": ["250ms", "1s", "5min", "24h"]}
 
-DurationOrZero = Annotated[float, BeforeValidator(duration), WithJsonSchema(_DURATION_SCHEMA)]
+DurationOrZero = Annotated[float, _from_file_or_program(duration), WithJsonSchema(_DURATION_SCHEMA)]
 """A field of configuration that is a duration; seconds."""
 
-Duration = Annotated[float, BeforeValidator(duration), AfterValidator(_not_zero), WithJsonSchema(_DURATION_SCHEMA)]
+Duration = Annotated[
+    float, _from_file_or_program(duration), AfterValidator(_not_zero), WithJsonSchema(_DURATION_SCHEMA)
+]
 """A field of configuration that is a duration longer than 0; seconds."""
 
 Size = Annotated[
     int,
-    BeforeValidator(size),
+    _from_file_or_program(size),
     WithJsonSchema({"type": "string", "pattern": rf"^{_SIZE.pattern}$", "examples": ["200MB", "1GB"]}),
 ]
 """A field of configuration that is a size; bytes."""

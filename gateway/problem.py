@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-Path = tuple[Any, ...]
+Way = tuple[Any, ...]
 """The way to a value inside a document: keys and list indices, outermost first."""
 
 
@@ -25,7 +25,7 @@ class Place:
 class Fault(NamedTuple):
     """Something wrong at `path` of a document: at its value, at its key (`at_key`), or at `mark` (line, column)."""
 
-    path: Path
+    path: Way
     text: str
     instead: str = ""
     at_key: bool = False

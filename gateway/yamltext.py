@@ -8,13 +8,13 @@ ten thousand brackets. Anchors, aliases, tags, merge keys and duplicate keys are
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from gateway.errors import ConfigError
-from gateway.problem import Fault, Path, Place, show
+from gateway.problem import Fault, Place, Way, show
 from gateway.yamlsyntax import MAX_DIGITS, NUMBER, explain, resolve
 
 MAX_BYTES = 1_000_000
@@ -33,18 +33,19 @@ class Document:
     file: str
     value: Any = None
     faults: list[Fault] = field(default_factory=list)
-    keys: dict[Path, _Mark] = field(default_factory=dict)
-    values: dict[Path, _Mark] = field(default_factory=dict)
+    keys: dict[Way, _Mark] = field(default_factory=dict)
+    values: dict[Way, _Mark] = field(default_factory=dict)
+    broken: set[Way] = field(default_factory=set)  # values that a fault replaced by None
 
     def place(self, fault: Fault) -> Place:
         """Where a fault of this document is shown."""
         return Place(self.file, *(fault.mark or (self.key if fault.at_key else self.at)(fault.path)))
 
-    def key(self, path: Path) -> _Mark:
+    def key(self, path: Way) -> _Mark:
         """Line and column of the key at `path`; of the value where there is no key (in a list)."""
         return self.keys.get(path) or self.at(path)
 
-    def at(self, path: Path) -> _Mark:
+    def at(self, path: Way) -> _Mark:
         """Line and column of the value at `path`; of its nearest parent's key where there is no such value."""
         mark = self.values.get(path)
         while mark is None and path:
@@ -59,7 +60,7 @@ class Document:
         return self
 
 
-def read_yaml(path: FilePath) -> Document:
+def read_yaml(path: Path) -> Document:
     """Read and parse a file. Raises ConfigError only when there is no readable file; all else is in `faults`."""
     try:
         if not path.is_file():
@@ -111,7 +112,7 @@ class _Frame:
 
     __slots__ = ("key", "live", "path", "value")
 
-    def __init__(self, value: dict[Any, Any] | list[Any], path: Path, live: bool) -> None:
+    def __init__(self, value: dict[Any, Any] | list[Any], path: Way, live: bool) -> None:
         self.value = value
         self.path = path
         self.live = live
@@ -162,12 +163,12 @@ class _Builder:
                 value = resolve(event.value)
             except ValueError as error:
                 value = None
-                self.doc.faults.append(Fault(path, str(error), "put it in quotes if it is text", mark=_mark(event)))
+                self.broken(path, str(error), "put it in quotes if it is text", event)
         else:
             value = event.value
         if "\0" in event.value:
-            self.doc.faults.append(Fault(path, "text holds the character NUL", "remove it", mark=_mark(event)))
             value = None
+            self.broken(path, "text holds the character NUL", "remove it", event)
         self.put(value, path, live, event)
 
     def key(self, top: _Frame, event: Any) -> None:
@@ -196,7 +197,7 @@ class _Builder:
         top.key = key
         return None
 
-    def refuse_key(self, top: _Frame, event: Any, text: str, instead: str, path: Path | None = None) -> None:
+    def refuse_key(self, top: _Frame, event: Any, text: str, instead: str, path: Way | None = None) -> None:
         """A key that is not taken; its value is read and forgotten."""
         self.doc.faults.append(Fault(path or top.path, text, instead, mark=_mark(event)))
         top.key = _REFUSED
@@ -205,8 +206,13 @@ class _Builder:
         """`*name`: never allowed."""
         path, live = self.claim(event)
         text, instead = f"aliases (*{event.anchor}) are not allowed", "write the value out, or put text in quotes"
-        self.doc.faults.append(Fault(path, text, instead, mark=_mark(event)))
+        self.broken(path, text, instead, event)
         self.put(None, path, live, event)
+
+    def broken(self, path: Way, text: str, instead: str, event: Any) -> None:
+        """A value nobody can use; it becomes None."""
+        self.doc.faults.append(Fault(path, text, instead, mark=_mark(event)))
+        self.doc.broken.add(path)
 
     def open(self, value: dict[Any, Any] | list[Any], event: Any) -> None:
         """A list or a mapping begins."""
@@ -216,7 +222,7 @@ class _Builder:
         self.put(value, path, live, event)
         self.stack.append(_Frame(value, path, live))
 
-    def claim(self, event: Any) -> tuple[Path, bool]:
+    def claim(self, event: Any) -> tuple[Way, bool]:
         """The path of the node that begins here and whether it counts. A list or alias as a key is refused here."""
         self.seen += 1
         if self.seen > MAX_VALUES:
@@ -239,7 +245,7 @@ class _Builder:
         self.decorations(event, path)
         return path, live
 
-    def decorations(self, event: Any, path: Path) -> None:
+    def decorations(self, event: Any, path: Way) -> None:
         """Refuse `&anchor` and `!tag`."""
         if type(event) is yaml.AliasEvent:
             return
@@ -250,7 +256,7 @@ class _Builder:
             text, instead = f"tags ({show(event.tag)[1:-1]}) are not allowed", "remove it, or put text in quotes"
             self.doc.faults.append(Fault(path, text, instead, mark=_mark(event)))
 
-    def put(self, value: Any, path: Path, live: bool, event: Any) -> None:
+    def put(self, value: Any, path: Way, live: bool, event: Any) -> None:
         """Store a value where it belongs."""
         if live:
             self.doc.values[path] = _mark(event)
