@@ -1,0 +1,218 @@
+"""`labgate simulate`: one simulated device, or several of a kind, on a real wire."""
+
+import argparse
+import asyncio
+import ctypes
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn, Protocol, cast
+
+from simulators.faults import KINDS, parse_fault
+from simulators.modbus_slave import Slave
+from simulators.settings import Settings, closest, whole_number
+from simulators.truth import Truth
+from simulators.wire import Station, pseudo_terminal, tcp_port
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_MOST_DEVICES = 1000
+_PHASES = ("_l1", "_l2", "_l3")
+
+
+class Simulator(Protocol):
+    """What a file in devices/ gives."""
+
+    SETTINGS: Sequence[str]  # names that --set knows
+
+    def build(self, unit_id: int, seed: int, settings: Settings) -> Slave:
+        """One device. Raises ValueError, with one line for people, for a setting that cannot be."""
+        ...
+
+
+def simulators() -> list[str]:
+    """The names of all simulators: the files in devices/."""
+    return sorted(file.stem for file in (Path(__file__).parent / "devices").glob("[!_]*.py"))
+
+
+def load(name: str) -> Simulator:
+    """The simulator `name`. Raises ValueError where there is none."""
+    if name not in simulators():
+        raise ValueError(f"there is no simulator {name!r}; {closest(name, simulators())}")
+    return cast(Simulator, import_module(f"simulators.devices.{name}"))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+    def format_help(self) -> str:
+        lines = ["simulators, and what --set knows of each:"]
+        for name in simulators():
+            simulator = load(name)
+            lines += [f"  {name:<16} {(simulator.__doc__ or '').splitlines()[0]}", f"  {'':<16} {_known(simulator)}"]
+        self.epilog = "\n".join(lines)
+        return super().format_help()
+
+
+def _known(simulator: Simulator) -> str:
+    """The names that --set knows; those of single phases are told together."""
+    names = [name for name in simulator.SETTINGS if not name.endswith(_PHASES)]
+    phases = f" ({names[0]}{_PHASES[0]} and so on for one phase)" if len(names) < len(simulator.SETTINGS) else ""
+    return ", ".join([*names, "devices"]) + phases
+
+
+def _number(name: str, low: int, high: int) -> int:
+    value = int(name) if name.isascii() and name.isdecimal() else -1
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"must be a number from {low} to {high}, not {name!r}")
+    return value
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=prog,
+        description="Puts a simulated device on a real wire: a pseudo-terminal (Modbus RTU), or with --port a TCP\n"
+        "port of 127.0.0.1. The first line it prints says how to reach it. It ends with SIGTERM, Ctrl-C or its parent.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("name", metavar="NAME", nargs="?", help="which simulator, see below")
+    add("--port", metavar="N", type=lambda text: _number(text, 0, 65535), help="Modbus TCP on this port; 0: a free one")
+    add("--rtu", action="store_true", help="with --port: RTU framed over TCP")
+    add("--link", metavar="PATH", type=Path, help="a symbolic link to make to the pseudo-terminal")
+    add("--unit-id", metavar="N", type=lambda text: _number(text, 1, 247), default=1, help="Modbus unit id, default 1")
+    add("--seed", metavar="N", type=lambda text: _number(text, 0, 2**63), default=0, help="of what wanders, default 0")
+    add(
+        "--set",
+        metavar="K=V",
+        action="append",
+        default=[],
+        help="pins a quantity; devices=10: ten of them, a wire each",
+    )
+    usages = ", ".join(f"'{kind.usage}'" for kind in KINDS.values())
+    add("--fault", metavar="WHAT", action="append", default=[], help=f"{usages}; each also with 'every N' after it")
+    add("--truth", metavar="FILE", type=Path, help="appends every value ever given, as JSON lines")
+    add("--json", action="store_true", help='first line as {"ready":true,"url":...,"pid":...}')
+    return parser
+
+
+def _parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """The options. Raises ValueError with one line for people."""
+    options, unknown = parser.parse_known_args(argv)
+    if unknown:
+        names = re.findall("--[a-z-]+", parser.format_usage())
+        advice = closest(unknown[0], names) if unknown[0].startswith("-") else "one simulator at a time"
+        raise ValueError(f"what is {unknown[0]!r}? {advice}")
+    if not options.name:
+        raise ValueError(f"name a simulator: {', '.join(simulators())}")
+    if options.link and options.port is not None:
+        raise ValueError("--link names a pseudo-terminal, --port asks for TCP; use one of them")
+    return options
+
+
+def _settings(simulator: Simulator, name: str, texts: Sequence[str]) -> dict[str, str]:
+    settings = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set {text}: write NAME=VALUE")
+        if key not in (*simulator.SETTINGS, "devices"):
+            near = closest(key, (*simulator.SETTINGS, "devices"))
+            advice = near if near.startswith("did") else f"--set knows {_known(simulator)}"
+            raise ValueError(f"{name} has nothing to set that is called {key!r}; {advice}")
+        settings[key] = value
+    return settings
+
+
+def _stations(options: argparse.Namespace) -> list[Station]:
+    """The devices that were asked for. Raises ValueError with one line for people."""
+    simulator = load(options.name)
+    settings = _settings(simulator, options.name, options.set)
+    devices = whole_number(settings, "devices", 1, _MOST_DEVICES)
+    if devices > 1 and options.link:
+        raise ValueError("--link can name one device only; leave --link or devices out")
+    if options.port and options.port + devices - 1 > 65535:
+        raise ValueError(f"{devices} devices from port {options.port} on need ports above 65535")
+    stations = []
+    for place in range(devices):
+        faults = [parse_fault(text) for text in options.fault]
+        if options.port is None and any(fault.kind is KINDS["drop"] for fault in faults):
+            raise ValueError("fault 'drop' closes a TCP connection, and a pseudo-terminal has none; add --port 0")
+        stations.append(Station(simulator.build(options.unit_id, options.seed + place, settings), faults))
+    return stations
+
+
+async def _serve(options: argparse.Namespace, stations: Sequence[Station]) -> None:
+    """Serves until told to end. Raises OSError where a wire cannot be had."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        urls = []
+        for place, station in enumerate(stations):
+            on_wire = {options.unit_id: station}
+            if options.port is None:
+                wire = pseudo_terminal(on_wire, options.link)
+            else:
+                wire = tcp_port(on_wire, options.port + place if options.port else 0, options.rtu)
+            urls.append(await stack.enter_async_context(wire))
+        if options.json:
+            several = {"urls": urls} if len(urls) > 1 else {}
+            ready = {"ready": True, "url": urls[0], **several, "pid": os.getpid()}
+            print(json.dumps(ready, separators=(",", ":")), flush=True)
+        else:
+            print("\n".join(f"{url}  {options.name}, unit id {options.unit_id}" for url in urls), flush=True)
+        await stop.wait()
+
+
+def _end_with_parent() -> bool:
+    """Asks the kernel for SIGTERM when the parent ends; False where it has ended meanwhile.
+
+    The parent is the thread that started this process: one that ends early takes its simulators with it.
+    """
+    parent = os.getppid()
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    return os.getppid() == parent
+
+
+def main(argv: Sequence[str], prog: str = "python -m simulators") -> int:
+    """Runs the command, `argv` without the program's name. The exit code: 0 ended, 1 no wire, 2 wrong arguments."""
+    try:
+        options = _parse(_parser(prog), argv)
+        stations = _stations(options)
+        truth = Truth(options.truth) if options.truth else None
+    except SystemExit:  # --help has been printed
+        return 0
+    except ValueError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{prog}: cannot write {options.truth}: {error.strerror}", file=sys.stderr)
+        return 2
+    for station in stations:
+        station.truth = truth
+    try:
+        if _end_with_parent():
+            asyncio.run(_serve(options, stations))
+    except OSError as error:
+        where = options.link if options.port is None else f"port {options.port} of 127.0.0.1"
+        print(f"{prog}: cannot open {where or 'a pseudo-terminal'}: {_reason(error)}", file=sys.stderr)
+        return 1
+    finally:
+        if truth:
+            truth.close()
+    return 0
+
+
+def _reason(error: OSError) -> str:
+    # asyncio puts a long text in place of the system's for a port that is taken; ours have no number
+    return os.strerror(error.errno) if error.errno else str(error)
