@@ -81,9 +81,11 @@ class Uplink:
                     self._ended = asyncio.get_running_loop().create_future()
                     self._begin(session)
                     await asyncio.wait([session.lost, self._ended], return_when=asyncio.FIRST_COMPLETED)
-                    if self._ended.done():
-                        raise LinkError(self._ended.result(), "timeout")
-                    raise LinkError(session.ended or "the hub closed the connection", code=session.end_code)
+                    if not self._stopping.is_set():  # leaving with an error publishes the will
+                        if self._ended.done():
+                            raise LinkError(self._ended.result(), "timeout")
+                        raise LinkError(session.ended, code=session.end_code)
+                self._end(LinkError("stopped"))
             except LinkError as error:
                 self._end(error)
                 # A closed port costs nothing to try; a hub that says no is asked less and less often.
