@@ -59,19 +59,18 @@ def _hint(value: Any, small: str, usual: str) -> str:
     return "250ms, 1s, 5min or 24h" if usual == "s" else "200MB or 1GB"
 
 
-_DURATION_SCHEMA = {"type": "string", "pattern": rf"^{_DURATION.pattern}$", "examples": ["250ms", "1s", "5min", "24h"]}
+DURATION_SCHEMA = {"type": "string", "pattern": rf"^{_DURATION.pattern}$", "examples": ["250ms", "1s", "5min", "24h"]}
+SIZE_SCHEMA = {"type": "string", "pattern": rf"^{_SIZE.pattern}$", "examples": ["200MB", "1GB"]}
 
-DurationOrZero = Annotated[float, _from_file_or_program(duration), WithJsonSchema(_DURATION_SCHEMA)]
+DurationOrZero = Annotated[float, _from_file_or_program(duration), WithJsonSchema(DURATION_SCHEMA)]
 """A field of configuration that is a duration; seconds."""
 
-Duration = Annotated[
-    float, _from_file_or_program(duration), AfterValidator(_not_zero), WithJsonSchema(_DURATION_SCHEMA)
-]
+Duration = Annotated[float, _from_file_or_program(duration), AfterValidator(_not_zero), WithJsonSchema(DURATION_SCHEMA)]
 """A field of configuration that is a duration longer than 0; seconds."""
 
 Size = Annotated[
     int,
     _from_file_or_program(size),
-    WithJsonSchema({"type": "string", "pattern": rf"^{_SIZE.pattern}$", "examples": ["200MB", "1GB"]}),
+    WithJsonSchema(SIZE_SCHEMA),
 ]
 """A field of configuration that is a size; bytes."""

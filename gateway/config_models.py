@@ -10,9 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
-from gateway.amounts import Duration, DurationOrZero, Size
+from gateway.amounts import DURATION_SCHEMA, Duration, DurationOrZero, Size
 from gateway.names import check_gateway
 from gateway.problem import show
 
@@ -78,6 +87,9 @@ def _off(value: Any) -> Any:
     return None if value in ("off", False) else value
 
 
+_DURATION_OR_OFF: Any = {"anyOf": [DURATION_SCHEMA, {"const": "off"}]}
+
+
 class HubConfig(_Part):
     """The hub's MQTT broker."""
 
@@ -89,7 +101,7 @@ class HubConfig(_Part):
     cert_file: _File | None = None
     key_file: _SecretFile | None = None
     prefix: str = "lab"
-    state: Annotated[Duration | None, BeforeValidator(_off)] = 1.0
+    state: Annotated[Duration | None, BeforeValidator(_off), WithJsonSchema(_DURATION_OR_OFF)] = 1.0
     unheard: Literal["accept", "hold"] = "accept"
 
     @property

@@ -5,6 +5,7 @@ import re
 from gateway.problem import show
 
 MAX_NAME = 64
+NAME_PATTERN = r"^(?!guest-)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # the same rules for JSON schema
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9._-]+")
 

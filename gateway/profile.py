@@ -1,7 +1,6 @@
 """Profiles: a driver's knowledge as data, found next to the configuration, then in labgate, or by path."""
 
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -99,11 +98,19 @@ def profile_names(base: Path) -> list[str]:
     return sorted({f.stem for folder in _folders(base) for f in folder.glob("*.yaml") if not f.name.startswith(".")})
 
 
-def _folders(base: Path) -> Iterator[Path]:
-    yield base / FOLDER
+def built_in_profiles() -> dict[str, str]:
+    """Name -> driver of each profile that comes with labgate. Raises ConfigError for a wrong one."""
+    found = [load_profile(str(f), f.parent) for folder in _built_in() for f in sorted(folder.glob("*.yaml"))]
+    return {profile.name: profile.driver for profile in found}
+
+
+def _folders(base: Path) -> list[Path]:
+    return [base / FOLDER, *_built_in()]
+
+
+def _built_in() -> list[Path]:
     spec = importlib.util.find_spec(BUILT_IN)  # finds without importing
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        yield Path(folder) / FOLDER
+    return [Path(folder) / FOLDER for folder in (spec.submodule_search_locations or [])] if spec else []
 
 
 def _find(name_or_path: str, base: Path) -> Path:
