@@ -1,17 +1,16 @@
 """What the daemon answers over its control socket: devices, ledger, read, tail, status."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from gateway import payload, status
+from gateway import status
+from gateway.answer_rows import book_row, device_row, held_row, sample_row, senml_row, trace_row, unknown_device
 from gateway.app import App
 from gateway.control import Answer
 from gateway.device import Device
-from gateway.errors import ConfigError
-from gateway.ledger import Book
-from gateway.reading import Reading, Sample
+from gateway.errors import ConfigError, LabgateError
+from gateway.reading import Sample
 from gateway.version import VERSION
 
 _WATCHED = 1000  # samples a slow watcher may lag behind; then the oldest are passed over
@@ -34,24 +33,46 @@ def answers(app: App) -> dict[str, Answer]:
         oldest = app.writer.oldest if app.buffer.on_disk else app.buffer.oldest()
         yield held_row(samples, size, oldest, await app.writer.lasts())
 
+    def find(question: dict[str, Any]) -> Device:
+        name = str(question.get("device"))
+        if name in app.site.disabled:
+            raise ConfigError(str(app.site.disabled[name]))
+        if name not in app.devices:
+            raise ConfigError(unknown_device(name, app.devices))
+        return app.devices[name]
+
     async def read(question: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        device = app.devices.get(str(question.get("device")))
-        if device is None:
-            raise ConfigError(unknown_device(str(question.get("device")), [*app.devices, *app.site.disabled]))
-        readings = await device.read()
-        yield sample_row(device.name, app.clock.stamp().wall, readings)
+        device = find(question)
+        link = app.links.get(device.config.link or "") if question.get("trace") else None
+        rows: list[dict[str, Any]] = []
+        failure: LabgateError | None = None
+        if link is not None:
+            link.trace = lambda mark, data: rows.append(trace_row(mark, data))
+        try:
+            rows.append(sample_row(device.name, app.clock.stamp().wall, await device.read()))
+        except LabgateError as error:
+            failure = error
+        finally:
+            if link is not None:
+                link.trace = None
+        for row in rows:  # the frames of a read that failed are told before why
+            yield row
+        if failure is not None:
+            raise failure
 
     async def tail(question: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        wanted = question.get("device")
-        if wanted is not None and wanted not in app.devices:
-            raise ConfigError(unknown_device(str(wanted), [*app.devices, *app.site.disabled]))
+        wanted = find(question) if question.get("device") is not None else None
         seen: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_WATCHED)
 
         def watch(device: Device, sample: Sample, seq: int) -> None:
-            if wanted in (None, device.name):
+            if wanted in (None, device):
                 if seen.full():
                     seen.get_nowait()
-                seen.put_nowait(sample_row(device.name, sample.stamp.wall, sample.readings) | {"seq": seq})
+                seen.put_nowait(
+                    senml_row(app.site.gateway.id, sample, app.run_id, seq)
+                    if question.get("raw")
+                    else sample_row(device.name, sample.stamp.wall, sample.readings) | {"seq": seq}
+                )
 
         app.watchers.append(watch)
         try:
@@ -70,57 +91,3 @@ def answers(app: App) -> dict[str, Answer]:
         yield found
 
     return {"devices": devices, "ledger": ledger, "read": read, "tail": tail, "status": state}
-
-
-def device_row(device: Device) -> dict[str, Any]:
-    """State, reason, age of the last sample (s), asked and achieved rate (Hz)."""
-    c = device.config
-    now = time.time()
-    return {
-        "device": device.name,
-        "state": device.state,
-        "reason": device.reason,
-        "text": device.text,
-        "link": c.link,
-        "age": None if device.last is None else max(now - device.last.wall / 1e9, 0.0),
-        "asked": 1 / c.every,
-        "achieved": device.rate(),
-    }
-
-
-def book_row(book: Book, state: str) -> dict[str, Any]:
-    """One account: of a killed run `taken` and `confirmed` are not known, `kept` is the least that was taken."""
-    row: dict[str, Any] = {"gateway": book.gateway, "run": book.run, "device": book.device, "state": state}
-    if state in ("open", "clean") or book.taken:
-        row |= {"taken": book.taken, "confirmed": book.confirmed}
-    else:
-        row["kept"] = book.kept
-    return row | {"held": book.held, "dropped": book.dropped}
-
-
-def held_row(samples: int, size: int, oldest: int | None, lasts: float | None) -> dict[str, Any]:
-    """What is held: samples, bytes, wall time (ns) of the oldest, seconds the buffer will last at the present rate."""
-    return {
-        "held": {
-            "samples": samples,
-            "bytes": size,
-            "oldest": None if oldest is None else payload.iso_time(oldest),
-            "age": None if oldest is None else max(time.time() - oldest / 1e9, 0.0),
-            "lasts": lasts,
-        }
-    }
-
-
-def sample_row(device: str, wall_ns: int, readings: list[Reading]) -> dict[str, Any]:
-    """A sample for people and programs: {"device", "time", "readings": {name: {"value", "unit"}}}."""
-    values = {r.name: {"value": r.value, "unit": r.unit} for r in readings}
-    return {"device": device, "time": payload.iso_time(wall_ns), "readings": values}
-
-
-def unknown_device(name: str, known: list[str]) -> str:
-    """One line about a device that is not configured."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, known, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there is {', '.join(sorted(known)) or 'none configured'}"
-    return f"no device {name!r}; {hint}"

@@ -1,7 +1,6 @@
 """Puts the parts together in one TaskGroup: devices -> buffer -> uplink, and answers for them."""
 
 import asyncio
-import importlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -11,10 +10,9 @@ from typing import Any
 from gateway import payload, status
 from gateway.buffer import Buffer
 from gateway.clock import Clock
-from gateway.config import DeviceConfig, ModbusLinkConfig, Site
-from gateway.device import Device
-from gateway.driver import Polled
-from gateway.links.base import Link
+from gateway.config import Site
+from gateway.device import Device, make_device
+from gateway.links import open_link
 from gateway.reading import Sample
 from gateway.supervisor import keep_running
 from gateway.uplink import Uplink
@@ -155,23 +153,3 @@ class App:
         for topic, device in self.buffer.topics.items():
             if not (device in known and topic.startswith(self.topics.root)) and device not in holding:
                 self.uplink.retain(topic, b"")
-
-
-def open_link(name: str, config: ModbusLinkConfig) -> Link:
-    """The link a configuration describes; its library is imported only now."""
-    module = importlib.import_module("gateway.links.modbus")
-    link: Link = module.ModbusBus(name, config)
-    return link
-
-
-def make_device(
-    config: DeviceConfig,
-    links: dict[str, Link],
-    clock: Clock,
-    taken: Callable[[Device, Sample, bytes], None],
-    told: Callable[[Device], None],
-) -> Device:
-    """A device with its driver on its link."""
-    driver = config.driver_class(config.options, links[config.link] if config.link else None)
-    assert isinstance(driver, Polled), "the configuration admits no other drivers"
-    return Device(config, driver, clock, taken, told)

@@ -21,6 +21,10 @@ Answer = Callable[[dict[str, Any]], AsyncIterator[dict[str, Any]]]
 _LINE = 1_000_000  # bytes; a longer question is refused
 
 
+class NoDaemonError(LinkError):
+    """No daemon listens on the socket."""
+
+
 def socket_path(given: str | None = None) -> Path:
     """Where the socket of the daemon is: as given, the unit's runtime folder, or the user's."""
     if given:
@@ -97,7 +101,7 @@ async def _answer(reader: asyncio.StreamReader, answers: Mapping[str, Answer]) -
 
 
 def ask(path: Path, do: str, **question: Any) -> Iterator[dict[str, Any]]:
-    """Ask the daemon and give its answers as they come. Raises LinkError: `missing` when no daemon runs there."""
+    """Ask the daemon and give its answers as they come. Raises NoDaemonError, LinkError, ConfigError."""
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as wire:
         try:
             wire.connect(os.fspath(path))
@@ -106,7 +110,7 @@ def ask(path: Path, do: str, **question: Any) -> Iterator[dict[str, Any]]:
                 f"you may not speak to the daemon on {path}; join its group labgate", "permission"
             ) from error
         except OSError as error:
-            raise LinkError(f"no daemon listens on {path}", "missing") from error
+            raise NoDaemonError(f"no gateway listens on {path}; start it with labgate run", "missing") from error
         with contextlib.suppress(ConnectionError), wire.makefile("rwb") as lines:
             lines.write(msgspec.json.encode({"do": do, **question}) + b"\n")
             lines.flush()

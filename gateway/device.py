@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
 from gateway import payload
@@ -11,6 +11,7 @@ from gateway.clock import Clock
 from gateway.config import DeviceConfig
 from gateway.driver import Polled
 from gateway.errors import DecodeError, LabgateError, LinkError, Reason
+from gateway.links.base import Link
 from gateway.reading import Quantity, Reading, Sample, Stamp
 
 State = Literal["starting", "ok", "degraded", "silent", "unreachable", "quarantined", "disabled"]
@@ -72,7 +73,12 @@ class Device:
 
     async def read(self) -> list[Reading]:
         """What the device says now, checked and named as in a sample, but never numbered. Raises LabgateError."""
-        return self._named(await self.driver.read())
+        try:
+            return self._named(await self.driver.read())
+        except LabgateError:
+            raise
+        except Exception as error:
+            raise LinkError(f"the driver failed: {type(error).__name__}: {error}", "bug") from error
 
     def got(self, readings: list[Reading]) -> None:
         """A good answer: stamp it, hand the sample over. Raises DecodeError for what is no value."""
@@ -168,3 +174,16 @@ class Device:
                     r = Reading(name, r.value, r.unit, r.quality)
                 named.append(r)
         return named
+
+
+def make_device(
+    config: DeviceConfig,
+    links: Mapping[str, Link],
+    clock: Clock,
+    taken: Callable[[Device, Sample, bytes], None],
+    told: Callable[[Device], None],
+) -> Device:
+    """A device with its driver on its link."""
+    driver = config.driver_class(config.options, links[config.link] if config.link else None)
+    assert isinstance(driver, Polled), "the configuration admits no other drivers"
+    return Device(config, driver, clock, taken, told)

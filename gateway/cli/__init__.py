@@ -96,9 +96,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "-c", "--config", metavar="FILE", default=default, help=f"default: $LABGATE_CONFIG, then {CONFIG}"
     )
-    parser.add_argument(
-        "--socket", metavar="PATH", help="the running gateway's control socket, if it is elsewhere"
-    )
+    parser.add_argument("--socket", metavar="PATH", help="the running gateway's control socket, if it is elsewhere")
     parser.add_argument("--version", action="version", version=f"labgate {_version()}")
     parser.add_argument("command", metavar="COMMAND", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)

@@ -26,14 +26,12 @@ def run(args: Namespace) -> int:
     try:
         rows = list(control.ask(socket, "ledger"))
         source = "the running gateway"
-    except LinkError as error:
-        if error.reason != "missing":
-            raise
+    except control.NoDaemonError as error:
         from gateway.config import load_site
 
         path = load_site(Path(args.config)).buffer.path
         if not path.exists():
-            raise LinkError(f"no gateway runs ({error}), and there is no buffer file {path}", "missing") from None
+            raise LinkError(f"{error}, and there is no buffer file {path}", "missing") from None
         rows = asyncio.run(_read(path))
         source = f"{path} (no gateway listens on {socket})"
     if args.json:
@@ -46,7 +44,7 @@ def run(args: Namespace) -> int:
 
 async def _read(path: Path) -> list[dict[str, Any]]:
     """The rows the daemon would answer with, from the file of a stopped one, which stays as it is."""
-    from gateway.answers import book_row, held_row
+    from gateway.answer_rows import book_row, held_row
     from gateway.store import Store
 
     store = await Store.look(path)

@@ -33,10 +33,8 @@ def _read_by_journal() -> bool:
 class _Text(logging.Formatter):
     """2026-11-20T10:33:20Z INFO meter-1 is ok."""
 
-    converter = time.gmtime
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{_moment(record)}Z {record.levelname} {super().format(record)}"
 
 
 class _Journal(logging.Formatter):
@@ -51,12 +49,15 @@ class _Json(logging.Formatter):
     """{"time":"2026-11-20T10:33:20.123Z","level":"info","text":"meter-1 is ok"}, a traceback in "trace"."""
 
     def format(self, record: logging.LogRecord) -> str:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
-            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "time": f"{_moment(record)}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "text": record.getMessage(),
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()
+
+
+def _moment(record: logging.LogRecord) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))

@@ -53,7 +53,7 @@ async def _run(site: Site, socket: Path) -> None:
         log.info("stopped")
     except* LabgateError as group:
         for error in _leaves(group):
-            print(f"labgate: {error}", file=sys.stderr)
+            log.error("%s", error)
             code = max(code, WRONG if isinstance(error, ConfigError) else FAILED)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -4,6 +4,7 @@ Every method is one whole turn at the port's arbiter, has a deadline, and takes 
 bytes and lists of them: a stand-in of the same shape can live in another process.
 """
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 Table = Literal["holding", "input", "coil", "discrete"]
@@ -22,9 +23,13 @@ MODBUS_EXCEPTIONS = {  # Modbus Application Protocol V1.1b3, section 7
 
 
 class Link(Protocol):
-    """A usable wire. Opens when first asked, forgets itself when it breaks, opens again at the next question."""
+    """A usable wire. Opens when first asked, forgets itself when it breaks, opens again at the next question.
+
+    `trace`, where set, is told every frame: `>>` and what was sent, `<<` and what came.
+    """
 
     name: str
+    trace: Callable[[str, bytes], None] | None
 
     async def close(self) -> None:
         """Let go of the port. Never raises; the next question opens it again."""

@@ -1,0 +1,129 @@
+"""Samples as they are taken. Without a running gateway it runs the devices of FILE itself: the dry run.
+
+The dry run publishes, stores and numbers nothing. Ctrl-C ends it.
+"""
+
+import asyncio
+import itertools
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gateway import control
+from gateway.cli import show
+
+if TYPE_CHECKING:
+    from gateway.config import DeviceConfig, Site
+    from gateway.device import Device
+    from gateway.reading import Sample
+
+EXAMPLE = "labgate tail meter-1 --csv > meter-1.csv"
+
+Row = dict[str, Any]
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("device", metavar="DEVICE", nargs="?", help="default: all")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="one line a reading: time,device,seq,name,value,unit")
+    form.add_argument("--raw", action="store_true", help="the SenML pack, as the hub gets it")
+    form.add_argument("--json", action="store_true", help="one JSON object a sample")
+    parser.add_argument("--count", type=_count, metavar="N", help="end after N samples")
+
+
+def run(args: Namespace) -> int:
+    """Watch the daemon, or the devices themselves where no daemon runs."""
+    form: Callable[[Row], None] = _csv if args.csv else _raw if args.raw else show.json_line if args.json else _tell
+    if args.csv:
+        print("time,device,seq,name,value,unit")
+    rows = control.ask(control.socket_path(args.socket), "tail", device=args.device, raw=args.raw)
+    try:
+        for row in itertools.islice(rows, args.count):
+            form(row)
+    except control.NoDaemonError:
+        from gateway.cli import site
+
+        found = site.usable_site(args.config)
+        devices = site.wanted(found, args.device)
+        if not devices:
+            print("no device is configured: there is nothing to see", file=sys.stderr)
+            return 0
+        print("no gateway runs; the devices are asked from here, nothing is published or stored", file=sys.stderr)
+        asyncio.run(_dry_run(found, devices, args, form))
+    return 0
+
+
+async def _dry_run(found: "Site", configs: "list[DeviceConfig]", args: Namespace, form: Callable[[Row], None]) -> None:
+    from gateway.answer_rows import sample_row, senml_row
+    from gateway.cli import site
+    from gateway.supervisor import keep_running
+
+    samples: asyncio.Queue[Sample] = asyncio.Queue()
+    said: dict[str, tuple[str, str | None]] = {}
+
+    def told(device: "Device") -> None:
+        state = (device.state, device.reason)
+        if state != said.get(device.name, ("ok", None)):
+            said[device.name] = state
+            print(f"{device.name} is {device.state}{f': {device.text}' if device.text else ''}", file=sys.stderr)
+
+    def taken(_: "Device", sample: "Sample", __: bytes) -> None:
+        samples.put_nowait(sample)
+
+    links = site.links_of(found, configs)
+    devices = [site.make(config, links, taken, told) for config in configs]
+    failure: OSError | None = None
+    async with asyncio.TaskGroup() as group:
+        polls = [
+            group.create_task(keep_running(d.name, partial(d.poll, place / len(devices)), d.broken))
+            for place, d in enumerate(devices)
+        ]
+        try:
+            for _ in range(args.count) if args.count else itertools.count():
+                sample = await samples.get()
+                form(
+                    senml_row(found.gateway.id, sample)
+                    if args.raw
+                    else sample_row(sample.device, sample.stamp.wall, sample.readings)
+                )
+        except OSError as error:  # nobody reads any more: told as itself, not as the group's
+            failure = error
+        finally:
+            for poll in polls:
+                poll.cancel()
+    for link in links.values():
+        await link.close()
+    if failure is not None:
+        raise failure
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no number of samples; write 1 or more")
+    return int(text)
+
+
+def _tell(row: Row) -> None:
+    print(f"{show.clock(row['time'])}  {row['device']}  {show.readings(row['readings'])}")
+
+
+def _raw(row: Row) -> None:
+    print(row["senml"])
+
+
+def _csv(row: Row) -> None:
+    for name, reading in row["readings"].items():
+        cells = (row["time"], row["device"], row.get("seq"), name, _plain(reading["value"]), reading["unit"])
+        print(",".join("" if c is None else _quoted(str(c)) for c in cells))
+
+
+def _plain(value: Any) -> Any:
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else value
+
+
+def _quoted(text: str) -> str:
+    """RFC 4180."""
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r\n') else text
