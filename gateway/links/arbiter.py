@@ -1,0 +1,51 @@
+"""One port, many who ask: turns, first come, first served, with the silence a bus needs between them."""
+
+import asyncio
+
+REST = 0.02  # s without a byte after which a bus is quiet again; USB adapters hold bytes back for 16 ms
+
+
+class Arbiter:
+    """Whoever takes the turn gives it back by `free` or `free_when_quiet`, from a task or from the loop's clock."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._last_byte = 0.0  # loop time
+        self._owing: dict[int, float] = {}  # unit -> until when its late answer may come
+
+    def byte(self, wire_time: float = 0.0) -> None:
+        """Something is on the wire now, and until `wire_time` s from now."""
+        self._last_byte = asyncio.get_running_loop().time() + wire_time
+
+    async def take(self, unit: int) -> None:
+        """Wait for the turn; one who asks a unit that owes an answer first waits outside the queue."""
+        if unit in self._owing:
+            await asyncio.sleep(self._owing.pop(unit) - asyncio.get_running_loop().time())
+        await self._turn.acquire()
+
+    async def keep_silence(self, pause: float) -> None:
+        """Wait until nothing has been on the wire for `pause` s."""
+        wait = self._last_byte + pause - asyncio.get_running_loop().time()
+        if wait > 0:
+            await asyncio.sleep(wait)
+
+    def free(self) -> None:
+        """The turn is over."""
+        self._turn.release()
+
+    def free_when_quiet(self, unit: int, within: float) -> None:
+        """The turn is over but for an answer that may still come: silence for all, and this unit is left alone.
+
+        All wait until nothing has come for 20 ms, at most for `within` s more; who asks this unit waits `within` s.
+        """
+        self.byte()
+        self._owing[unit] = self._last_byte + within
+        self._free_after(self._last_byte + within + REST)
+
+    def _free_after(self, latest: float) -> None:
+        loop = asyncio.get_running_loop()
+        quiet = min(self._last_byte + REST, latest)
+        if loop.time() < quiet:
+            loop.call_at(quiet, self._free_after, latest)
+        else:
+            self._turn.release()

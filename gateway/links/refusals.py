@@ -1,0 +1,50 @@
+"""Why a port or a connection cannot be opened: what the operating system says -> LinkError with what to do."""
+
+import errno
+import os
+import socket
+
+from gateway.errors import LinkError, Reason
+
+_PORTS: dict[int, tuple[Reason, str]] = {
+    errno.ENOENT: ("missing", "plug it in, or correct the path (`labgate scan` lists the ports)"),
+    errno.ENODEV: ("missing", "plug it in, or correct the path (`labgate scan` lists the ports)"),
+    errno.ENXIO: ("missing", "plug it in, or correct the path (`labgate scan` lists the ports)"),
+    errno.EIO: ("unplugged", "plug it in again"),
+    errno.EACCES: ("permission", "add this user to the group dialout and log in again"),
+    errno.EPERM: ("permission", "add this user to the group dialout and log in again"),
+    errno.EAGAIN: ("busy", "another program holds it: stop that"),
+    errno.EBUSY: ("busy", "another program holds it: stop that"),
+    errno.ENOTTY: ("configuration", "this is no serial port: correct the path"),
+    errno.EINVAL: ("configuration", "the port cannot do these settings: correct baudrate, bytesize, parity, stopbits"),
+}
+
+
+def port_refused(error: Exception, name: str, path: str) -> LinkError:
+    """Of opening a serial port; `error` is an OSError or what the settings were refused with."""
+    number = _number(error)
+    reason, advice = _PORTS.get(number or errno.EINVAL, ("missing", "check the port"))
+    said = os.strerror(number) if number else str(error)
+    return LinkError(f"{path} cannot be opened: {said}: link {name}; {advice}", reason)
+
+
+def connection_refused(error: Exception, name: str, host: str, port: int, within: float) -> LinkError:
+    """Of a TCP connection; TimeoutError: not made within `within` seconds."""
+    where = f"{host}:{port}" if ":" not in host else f"[{host}]:{port}"
+    if isinstance(error, TimeoutError):
+        text = f"no connection to {where} within {within * 1000:g} ms: link {name}; check power, cable and address"
+        return LinkError(text, "timeout")
+    if isinstance(error, ConnectionRefusedError):
+        text = f"{where} refuses the connection: link {name}; check the port, and that the device's server is on"
+        return LinkError(text, "refused")
+    if isinstance(error, socket.gaierror):
+        text = f"no address for the name {host}: link {name}; correct it, or check name resolution"
+        return LinkError(text, "network")
+    number = _number(error)
+    said = os.strerror(number) if number else str(error)
+    return LinkError(f"no connection to {where}: {said}: link {name}; check cable, address and network", "network")
+
+
+def _number(error: Exception) -> int | None:
+    """The errno; termios.error has it too, but is no OSError."""
+    return next((arg for arg in error.args[:1] if isinstance(arg, int)), None)
