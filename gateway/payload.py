@@ -4,8 +4,11 @@ The readings of a sample are encoded once, when it is taken (the body: a JSON ar
 when it is sent (run, seq, done, late, clock) is put in front as bytes (the head), without decoding the body again.
 """
 
+import math
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from operator import attrgetter
 
 import msgspec
@@ -19,6 +22,7 @@ BVER = 26  # RFC 9100: version 10 plus the secondary units of RFC 8798
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _name = attrgetter("name")
 _unit = attrgetter("unit")
+_odd_value = re.compile(rb'"v":(?!-?[0-9])').search  # msgspec writes NaN as null, truth as true, a list as […
 
 
 class _Record(msgspec.Struct, omit_defaults=True, gc=False):
@@ -27,7 +31,7 @@ class _Record(msgspec.Struct, omit_defaults=True, gc=False):
     n: str
     u: str | None = None
     ucum: str | None = None
-    v: float | int | None = None
+    v: float | int | Decimal | None = None
     vb: bool | None = None
     vs: str | None = None
     q: str = "good"
@@ -61,22 +65,28 @@ class Shape:
 
         Returns b"" when no value is left: then it is no sample. Raises DecodeError for what is no value.
         """
-        if self._plain:
-            # msgspec writes NaN as null, truth as true; a pack of plain numbers has neither behind "v":
-            body = _encode(readings)
-            if not (b'"v":n' in body or b'"v":t' in body or b'"v":f' in body or b'"v":"' in body):
-                return self._prefix + body[2:]
-        records = [_record(r) for r in readings if not _not_a_number(r.value)]
+        if self._plain and readings:
+            try:
+                body = _encode(readings)
+            except (TypeError, ValueError):
+                pass  # below it is said which reading it was
+            else:
+                if not _odd_value(body):
+                    return self._prefix + body[2:]
+        records = [_record(r) for r in readings if _available(r.value)]
         return self._prefix + _encode(records)[2:] if records else b""
 
 
-def _not_a_number(value: Value) -> bool:
-    return isinstance(value, float) and not (float("-inf") < value < float("inf"))
+def _available(value: Value | Decimal) -> bool:
+    return math.isfinite(value) if isinstance(value, float | Decimal) else True
 
 
 def _record(r: Reading) -> _Record:
-    if not isinstance(r.value, int | float | str):
+    # Decimal is what a driver gets that multiplies with a scale of the configuration.
+    if not isinstance(r.value, int | float | Decimal | str):
         raise DecodeError(f"{r.name}: {type(r.value).__name__} is no value; a driver gives numbers, truth or text")
+    if isinstance(r.value, str) and not _is_unicode(r.value):
+        raise DecodeError(f"{r.name}: {r.value!r} is not Unicode text; decode it, or leave it out")
     senml = r.unit is None or is_senml(r.unit)
     record = _Record(r.name, r.unit if senml else None, None if senml else r.unit, q=r.quality)
     if isinstance(r.value, bool):
@@ -86,6 +96,15 @@ def _record(r: Reading) -> _Record:
     else:
         record.v = r.value
     return record
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether text can be written as UTF-8: Python's may hold surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def inner(
@@ -125,7 +144,7 @@ def state_view(wall_ns: int, readings: Iterable[Reading]) -> bytes:
     """The plain-JSON view of a sample for dashboards: {"time": …, name: value, …}."""
     view: dict[str, Value] = {"time": iso_time(wall_ns)}
     for r in readings:
-        if not _not_a_number(r.value):
+        if _available(r.value):
             view[r.name] = r.value
     return _encode(view)
 
