@@ -111,7 +111,7 @@ class BitTable:
 
 
 def shortest(value: float) -> str:
-    """The fewest digits that read back to the same float32, as JSON text."""
+    """The fewest digits that read back to the same float32, as JSON text (subnormal ones may have some to spare)."""
     pack = _STRUCTS["f"].pack
     wire = pack(value)
     for digits in range(6, 9):

@@ -1,0 +1,219 @@
+"""`simulate` as a process: the ready line, the truth, the end, and what it says to wrong arguments."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from pymodbus.client import ModbusSerialClient, ModbusTcpClient
+
+from simulators.command import main, simulators
+
+ROOT = Path(__file__).parents[2]
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts `python -m simulators ARGUMENTS`; ends what still runs."""
+    running: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "simulators", *arguments]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running.append(process)
+        return process
+
+    yield run
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def ready(process: subprocess.Popen[str]) -> dict[str, object]:
+    assert process.stdout
+    line = json.loads(process.stdout.readline())
+    assert line["ready"] is True
+    assert line["pid"] == process.pid
+    return dict(line)
+
+
+def end(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> None:
+    process.send_signal(number)
+    rest, errors = process.communicate(timeout=5)
+    assert (process.returncode, rest, errors) == (0, "", "")
+
+
+def tcp(url: object) -> ModbusTcpClient:
+    client = ModbusTcpClient(str(urlsplit(str(url)).hostname), port=urlsplit(str(url)).port or 0, retries=0)
+    assert client.connect()
+    return client
+
+
+def test_tcp_with_truth(start: Start, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    truth.write_text('{"from":"an earlier run"}\n')
+    before = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
+    process = start("xy_md02", "--port", "0", "--json", "--seed", "4", "--unit-id", "7", "--truth", str(truth))
+    url = ready(process)["url"]
+    client = tcp(url)
+    seen = []
+    for _ in range(3):
+        seen += client.read_input_registers(1, count=2, device_id=7).registers
+    assert client.read_input_registers(0, count=2, device_id=7).exception_code == 2
+    client.close()
+    end(process)
+    _, *lines = [json.loads(line) for line in truth.read_text().splitlines()]
+    assert [line["value"] for line in lines] == [raw / 10 for raw in seen]
+    assert [(line["name"], line["unit"]) for line in lines] == [("temperature", "Cel"), ("humidity", "%RH")] * 3
+    assert all((line["device"], line["unit_id"]) == (url, 7) for line in lines)
+    assert all(before[0] <= line["t"] <= time.time() for line in lines)
+    assert all(before[1] <= line["boot"] <= time.clock_gettime(time.CLOCK_BOOTTIME) for line in lines)
+
+
+def test_pseudo_terminal_link_text_and_interrupt(start: Start, tmp_path: Path) -> None:
+    link = tmp_path / "meter"
+    process = start("eastron_sdm120", "--link", str(link), "--set", "voltage=240.5", "--rtu")
+    assert process.stdout
+    assert process.stdout.readline() == f"{link}  eastron_sdm120, unit id 1\n"
+    client = ModbusSerialClient(str(link), baudrate=2400, retries=0)
+    assert client.connect()
+    assert client.read_input_registers(0, count=2, device_id=1).registers == [0x4370, 0x8000]
+    client.close()
+    end(process, signal.SIGINT)
+    assert not link.is_symlink()
+
+
+def test_many_devices_in_one_process(start: Start, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    process = start(
+        "registers", "--port", "0", "--json", "--set", "devices=10", "--set", "count=3", "--truth", str(truth)
+    )
+    line = ready(process)
+    urls = line["urls"]
+    assert isinstance(urls, list)
+    assert line["url"] == urls[0]
+    assert len(set(urls)) == 10
+    seen = {}
+    for url in urls:
+        client = tcp(url)
+        seen[url] = client.read_holding_registers(0, count=3, device_id=1).registers
+        client.close()
+    assert len({tuple(values) for values in seen.values()}) == 10
+    end(process)
+    given: dict[str, list[int]] = {}
+    for text in truth.read_text().splitlines():
+        given.setdefault(json.loads(text)["device"], []).append(json.loads(text)["value"])
+    assert given == seen
+
+
+def test_truth_reaches_the_file_within_a_second(start: Start, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    process = start("registers", "--port", "0", "--json", "--truth", str(truth))
+    client = tcp(ready(process)["url"])
+    client.read_coils(0, count=1, device_id=1)
+    deadline = time.monotonic() + 1
+    while not truth.stat().st_size and time.monotonic() < deadline:
+        time.sleep(0.01)
+    client.close()
+    assert [json.loads(line)["value"] for line in truth.read_text().splitlines()] == [True]
+
+
+def test_ends_with_its_parent(tmp_path: Path) -> None:
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, *sys.argv[1:]]); sys.stdin.read()"
+    arguments = ["-m", "simulators", "xy_md02", "--port", "0", "--json"]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout
+    line = json.loads(parent.stdout.readline())
+    assert line["pid"] != parent.pid
+    parent.kill()
+    try:
+        rest, _ = parent.communicate(timeout=5)  # the simulator holds the other end of stdout until it ends
+    except subprocess.TimeoutExpired:
+        os.kill(line["pid"], signal.SIGKILL)
+        raise
+    assert rest == ""
+
+
+def test_port_that_is_taken(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start("xy_md02", "--port", str(port))
+        out, errors = process.communicate(timeout=5)
+    assert (process.returncode, out) == (1, "")
+    assert errors == f"python -m simulators: cannot open port {port} of 127.0.0.1: Address already in use\n"
+
+
+def test_loads_neither_gateway_nor_drivers_nor_any_library() -> None:
+    code = (
+        "import sys; before = set(sys.modules); from simulators.command import load, simulators; "
+        "[load(name) for name in simulators()]; "
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["simulators"]
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"], "labgate simulate") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("usage: labgate simulate ")
+    for word in (*simulators(), "--truth", "'late 200ms'", "power_factor", "devices"):
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("", "name a simulator: eastron_sdm120, eastron_sdm630, registers, xy_md02"),
+        ("eastron_sdm12", "did you mean eastron_sdm120?"),
+        ("thermometer", "there is eastron_sdm120, eastron_sdm630, registers, xy_md02"),
+        ("../command", "there is no simulator '../command'"),
+        ("eastron_sdm120 --set voltge=1", "did you mean voltage?"),
+        ("eastron_sdm120 --set apparent_power=1", "--set knows voltage, "),
+        ("eastron_sdm630 --set voltage_l4=1", "did you mean voltage_l3?"),
+        ("eastron_sdm120 --set voltage", "write NAME=VALUE"),
+        ("eastron_sdm120 --set voltage=x", "voltage must be a number, not 'x'"),
+        ("registers --set devices=0", "devices must be between 1 and 1000, not 0"),
+        ("registers --set type=flaot32", "did you mean float32?"),
+        ("registers --fault lat", "did you mean late?"),
+        ("registers --fault drop", "add --port 0"),
+        ("registers --sed 1", "did you mean --seed?"),
+        ("registers xy_md02", "one simulator at a time"),
+        ("registers --port", "--port: expected one argument"),
+        ("registers --port 65536", "must be a number from 0 to 65535, not '65536'"),
+        ("registers --port 65530 --set devices=7", "ports above 65535"),
+        ("registers --unit-id 0", "must be a number from 1 to 247, not '0'"),
+        ("registers --seed one", "--seed: must be a number"),
+        ("registers --port 0 --link /tmp/x", "use one of them"),
+        ("registers --link /tmp/x --set devices=2", "one device only"),
+        ("registers --truth /nowhere/truth", "cannot write /nowhere/truth: No such file or directory"),
+    ],
+)
+def test_wrong_arguments(arguments: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments.split(), "labgate simulate") == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert errors.startswith("labgate simulate: ")
+    assert errors.count("\n") == 1
+    assert says in errors
+
+
+def test_sends_what_a_stranger_reads(start: Start) -> None:
+    """The first bytes of the wire by hand: no library on either side."""
+    process = start("eastron_sdm630", "--port", "0", "--json", "--set", "voltage_l1=230.20001")
+    port = urlsplit(str(ready(process)["url"])).port or 0
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as wire:
+        wire.sendall(struct.pack(">HHHBBHH", 0x1501, 0, 6, 1, 4, 0, 2))
+        assert wire.recv(64) == bytes.fromhex("1501 0000 0007 01 04 04 43663334")
+    end(process)
