@@ -1,54 +1,32 @@
-"""One connection to the hub's MQTT broker: publish with a verdict, limits, TLS. The only user of aiomqtt and paho."""
+"""One connection to the hub's MQTT broker: publish with a verdict, limits, fallback to 3.1.1."""
 
 import asyncio
 import contextlib
-import logging
-import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
-import aiomqtt
-import paho.mqtt.client as paho
-
-from gateway import credentials, mqtt_errors
 from gateway.errors import LinkError
-from gateway.mqtt_wire import CONNACK, PUBACK, Packet, Wire, acknowledged
+from gateway.mqtt_client import V5, V311, Client, Verdict, Will
 
 if TYPE_CHECKING:
     from gateway.config import HubConfig
 
-V5, V311 = aiomqtt.ProtocolVersion.V5, aiomqtt.ProtocolVersion.V311
+__all__ = ["Session", "Verdict", "Will", "connect"]
+
 CONNECT_WITHIN = 10.0  # s, from name look-up to CONNACK
-GOODBYE_WITHIN = 1.0  # s, for what is still to be written when the connection is left
-KEEPALIVE = 30  # s
+PATIENCE = 1.0  # s of silence after CONNECT with MQTT 5, then it is asked in another way
 UNLIMITED, WINDOW_311 = 65_535, 20  # Receive Maximum: absent in CONNACK; MQTT 3.1.1, which has none
-FAILURE = 0x80  # reason codes from here on are refusals
-_CLOSED, _BROKE = "closed by the gateway", "the connection to the hub broke"
-
-_silent = logging.getLogger("labgate.aiomqtt")
-_silent.disabled = True  # what matters reaches people as a LinkError or as Session.ended
-
-Verdict = Callable[[int | None], None]
-
-
-@dataclass(frozen=True)
-class Will:
-    """What the hub publishes for us, QoS 1 and retained, when the connection ends without a goodbye."""
-
-    topic: str
-    payload: bytes
 
 
 class Session:
     """One live connection. Everything here belongs to the event loop's thread."""
 
-    def __init__(self, client: "_Client") -> None:
+    def __init__(self, client: Client) -> None:
         v5 = client.protocol is V5
         self.protocol = "5.0" if v5 else "3.1.1"
         self.receive_maximum: int = getattr(client.properties, "ReceiveMaximum", UNLIMITED) if v5 else WINDOW_311
         self.maximum_packet: int | None = getattr(client.properties, "MaximumPacketSize", None)  # bytes
-        self.lost = client.lost  # done when the connection has ended, after all verdicts
+        self.lost = client.lost  # done when the connection has ended; those who wait wake up after all verdicts
         self._client = client
 
     @property
@@ -92,205 +70,30 @@ async def connect(hub: "HubConfig", client_id: str, will: Will) -> AsyncIterator
         client.drop()
 
 
-async def _open(hub: "HubConfig", client_id: str, will: Will) -> "_Client":
-    client = _Client(hub, client_id, will, V5)
+async def _open(hub: "HubConfig", client_id: str, will: Will) -> Client:
+    deadline = asyncio.get_running_loop().time() + CONNECT_WITHIN
+    client = Client(hub, client_id, will, V5)
     try:
-        async with asyncio.timeout(CONNECT_WITHIN):
-            try:
-                await client.__aenter__()
-            except LinkError:
-                if not client.refuses_v5:
-                    raise
-                client.drop()
-                client = _Client(hub, client_id, will, V311)
-                await client.__aenter__()
-    except BaseException as error:
-        client.drop()
-        if not isinstance(error, (TimeoutError, aiomqtt.MqttError)):
+        return await client.open(deadline, PATIENCE)
+    except LinkError:
+        if not (client.refuses_v5 or client.silent):
             raise
-        what = "accepts the connection but does not answer as an MQTT broker" if client.wire else "does not answer"
-        text = f"the hub {hub.host}:{hub.port} {what} within {CONNECT_WITHIN:g} s; check hub.url"
-        raise LinkError(text, "timeout") from None
-    return client
+    if client.silent and not await _refuses_v5(hub, deadline):
+        return await Client(hub, client_id, will, V5).open(deadline)
+    return await Client(hub, client_id, will, V311).open(deadline)
 
 
-class _Client(aiomqtt.Client):
-    """aiomqtt for one connection, with the reading and writing of its own.
+async def _refuses_v5(hub: "HubConfig", deadline: float) -> bool:
+    """Ask with the barest CONNECT of MQTT 5; even one that the broker does not accept is answered.
 
-    aiomqtt 2.5 takes a refusal for a success and leaves what is pending waiting when the connection ends. A lone
-    publish costs it 180 us, most of that to wake the loop for writing and paho's way to read a PUBACK. Here publish
-    writes at once, `_readable` cuts packets and reads PUBACKs, and paho does the rest.
+    amqtt takes the properties of MQTT 5 for lengths, and waits for ever for the will or user name it expects then.
     """
-
-    def __init__(self, hub: "HubConfig", client_id: str, will: Will, protocol: aiomqtt.ProtocolVersion) -> None:
-        super().__init__(
-            hub.host,
-            hub.port,
-            identifier=client_id,
-            protocol=protocol,
-            will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
-            clean_start=True if protocol is V5 else paho.MQTT_CLEAN_START_FIRST_ONLY,  # 3.1.1 has clean_session
-            keepalive=KEEPALIVE,
-            max_inflight_messages=0,  # paho holds no publish back: the window is the caller's
-            logger=_silent,
-        )
-        self._client.disable_logger()
-        self._client.on_publish = self._client.on_message = None  # `_readable` sees PUBACKs; nothing is subscribed
-        self.hub, self.client_id, self.protocol = hub, client_id, protocol
-        self.properties: Any = None  # of CONNACK
-        self.lost: asyncio.Future[None] = self._loop.create_future()
-        self.ended = ""
-        self.end_code: int | None = None
-        self.refuses_v5 = False
-        self.wire: Wire | None = None
-        self._verdicts: dict[int, Verdict] = {}  # by packet id
-        self._over = False  # the connection has ended, or we want no more of it
-        self._busy = self._waits = False  # a flush follows anyway; it waits for room in the socket
-
-    # -- what the session asks for ------------------------------------------------------------------------------
-
-    def send(self, topic: str, payload: bytes, retain: bool, verdict: Verdict | None) -> None:
-        """See Session.publish."""
-        if not self._over:
-            busy, self._busy = self._busy, True
-            try:
-                info = self._client.publish(topic, payload, 0 if verdict is None else 1, retain)
-                while info.rc == paho.MQTT_ERR_QUEUE_SIZE:  # that packet id has no answer yet: take the next
-                    info = self._client.publish(topic, payload, 1, retain)
-            finally:
-                self._busy = busy
-            if verdict is not None:
-                self._verdicts[info.mid] = verdict
-            if not busy and not self._waits:
-                self._flush()
-        elif verdict is not None:
-            self._loop.call_soon(verdict, None)
-
-    async def goodbye(self) -> None:
-        """Write what is still to be written and DISCONNECT, if the hub takes it in time."""
-        if not self._over:
-            self._client.disconnect()
-            self._flush()
-            await asyncio.wait([self.lost], timeout=GOODBYE_WITHIN)
-
-    def drop(self, why: str = _CLOSED, error: LinkError | None = None) -> None:
-        """Close at once. A thread that is still connecting goes on, but sends nothing more."""
-        self._end(why, error=error)
-        self._client._sock_close()
-
-    def _end(self, why: str, code: int | None = None, error: LinkError | None = None) -> None:
-        """The connection has ended: every verdict, then `lost`; once. `error` is for whoever is still connecting."""
-        if self._over:
-            return
-        self._over, self.ended, self.end_code = True, why, code
-        for verdict in self._verdicts.values():
-            self._loop.call_soon(verdict, None)
-        self._verdicts.clear()
-        if not self.lost.done():  # somebody may have cancelled it
-            self.lost.set_result(None)
-        if not self._connected.done():
-            self.refuses_v5 = error is None and self.protocol is V5
-            self._refuse(error or mqtt_errors.closed(self.hub))
-
-    def _refuse(self, error: LinkError) -> None:
-        self._connected.set_exception(error)
-        self._connected.exception()  # seen, even where nobody waits for it any more
-
-    # -- reading and writing ------------------------------------------------------------------------------------
-
-    def _opened(self, wire: Wire) -> None:
-        if self._over:
-            self._client._sock_close()  # nobody waits for this connection any more
-        else:
-            self._loop.add_reader(wire.fileno(), self._readable, wire)
-
-    def _tick(self) -> None:
-        """PINGREQ when it is time, and no connection any more when its answer does not come."""
-        if self._client.loop_misc() == paho.MQTT_ERR_SUCCESS and self._client.keepalive:
-            self._loop.call_later(max(self._client.keepalive / 10, 0.1), self._tick)
-
-    def _readable(self, wire: Wire) -> None:
-        try:
-            packets = wire.receive()
-        except (EOFError, OSError) as err:
-            tls = mqtt_errors.failed(self.hub, err) if isinstance(err, ssl.SSLError) else None
-            why = f"{_BROKE}: {err.strerror}" if isinstance(err, OSError) else "the hub closed the connection"
-            self.drop(str(tls or why), tls)
-            return
-        self._take(wire, iter(packets))
-
-    def _take(self, wire: Wire, packets: Iterator[Packet]) -> None:
-        self._busy = True
-        try:
-            for packet, begin in packets:
-                if packet[0] == PUBACK and len(packet) >= begin + 2:
-                    id_, code = acknowledged(packet, begin)
-                    self._client._out_messages.pop(id_, None)
-                    if (verdict := self._verdicts.pop(id_, None)) is not None:
-                        verdict(code)
-                elif packet[0] != CONNACK and not self._connected.done():
-                    self.drop(error=mqtt_errors.no_broker(self.hub, packet))
-                else:
-                    wire.inbox = packet
-                    self._client.loop_read()
-        except BaseException:  # a verdict's bug, which asyncio reports; the others go on
-            self._loop.call_soon(self._take, wire, packets)
+    bare = Client(hub, "", None, V5)
+    try:
+        await bare.open(deadline)
+    except LinkError as error:
+        if error.code is None and not bare.refuses_v5:
             raise
-        finally:
-            self._busy = False
-        if not self._waits and self._client.want_write():
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._over:
-            self._client._sock_close()
-            return
-        self._client.loop_write()
-        if not self._waits and self._client.want_write() and (sock := self._client.socket()) is not None:
-            self._waits = True
-            self._loop.add_writer(sock.fileno(), self._flush)
-
-    # -- aiomqtt's own, called by paho --------------------------------------------------------------------------
-
-    def _client_connect(self) -> None:  # in a worker thread: all that may block
-        try:
-            if self.hub.username is not None:
-                self._client.username_pw_set(self.hub.username, credentials.password(self.hub))
-            if self.hub.tls:
-                self._client.tls_set_context(credentials.tls_context(self.hub))
-            return super()._client_connect()
-        except (OSError, UnicodeError) as err:
-            failure = mqtt_errors.failed(self.hub, err)
-        raise failure  # not from `err`, whose traceback would keep sockets and secrets alive
-
-    def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # in the worker thread
-        client._sock = self.wire = Wire(sock)
-        self._loop.call_soon_threadsafe(self._opened, self.wire)
-
-    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
-        if not self._busy:  # CONNECT, from the worker thread; PINGREQ
-            self._loop.call_soon_threadsafe(self._flush)
-
-    def _on_socket_unregister_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
-        if self._waits:
-            self._waits = False
-            self._loop.remove_writer(sock.fileno())
-
-    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
-        if self._connected.done():
-            return
-        if (code := reason_code.value) < FAILURE:
-            self.properties = properties
-            super()._on_connect(client, userdata, flags, reason_code, properties)
-            self._tick()
-        else:
-            self.refuses_v5 = self.protocol is V5 and code == mqtt_errors.UNSUPPORTED_VERSION
-            self._refuse(mqtt_errors.refused(self.hub, self.client_id, code))
-
-    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
-        code = reason_code.value
-        if flags.is_disconnect_packet_from_server:
-            self._end(mqtt_errors.ended(self.client_id, code), code)
-        else:  # paho's own findings, as reason codes
-            silent = f"the hub has been silent for {client.keepalive} s"
-            self._end({0: _CLOSED, 0x82: "the hub sent what is not MQTT", 0x8D: silent}.get(code, _BROKE))
+    finally:
+        bare.drop()
+    return bare.refuses_v5

@@ -137,6 +137,12 @@ def _tls(hub: "HubConfig", where: str, error: ssl.SSLError) -> LinkError:
     return LinkError(f"TLS with {where} fails: {reason or error}", "network")
 
 
+def late(hub: "HubConfig", connected: bool) -> LinkError:
+    """No CONNACK in time."""
+    what = "accepts the connection but does not answer as an MQTT broker does" if connected else "does not answer"
+    return LinkError(f"the hub {hub.host}:{hub.port} {what}; check hub.url", "timeout")
+
+
 def closed(hub: "HubConfig") -> LinkError:
     """The connection ended where a CONNACK was due."""
     hint = "check hub.url" if hub.tls else "check hub.url (a port for TLS wants mqtts://)"

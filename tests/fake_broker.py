@@ -151,10 +151,14 @@ class FakeBroker:
             await asyncio.wait(self._tasks)
         await self._server.wait_closed()
 
+    async def wait_for(self, condition: Callable[[], Any], within: float = 5.0) -> None:
+        """Looks at `condition` again whenever a client has connected."""
+        async with asyncio.timeout(within), self._news:
+            await self._news.wait_for(condition)
+
     async def connection(self, number: int = 1, within: float = 5.0) -> Connection:
         """The connection of that number (from 1), as soon as its CONNECT has come."""
-        async with asyncio.timeout(within), self._news:
-            await self._news.wait_for(lambda: len(self.connections) >= number)
+        await self.wait_for(lambda: len(self.connections) >= number, within)
         connection = self.connections[number - 1]
         await connection.wait_for(lambda: connection.connect)
         return connection
