@@ -1,0 +1,105 @@
+"""One captured frame, line, advertisement or register block through a profile or driver, without hardware.
+
+Prints one line, {"temperature":{"value":24.3,"unit":"Cel"}, ...}; what must be refused ends with 1 and the reason.
+"""
+
+import math
+import os
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gateway.cli import show
+from gateway.config import profile_names
+from gateway.driver import Driver, Options, driver_names, load_driver, options_model
+from gateway.errors import ConfigError, DecodeError, LabgateError
+from gateway.problem import or_known
+from gateway.profile import read_profile
+from gateway.reading import Reading
+from gateway.validation import faults
+
+EXAMPLE = "labgate decode xy_md02 0131 --context register_address=1 --context function=4"
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("name", metavar="NAME", help="a profile or a driver, by name or path")
+    parser.add_argument("input", metavar="INPUT", help="what was captured")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--hex", action="store_true", help="INPUT is bytes in hexadecimal (default)")
+    form.add_argument("--text", action="store_true", help="INPUT is text as it was received")
+    parser.add_argument(
+        "--context",
+        metavar="KEY=VALUE",
+        type=_pair,
+        action="append",
+        default=[],
+        help="what came with the capture: register_address, register_count, function, data_type, word_order …",
+    )
+
+
+def run(args: Namespace) -> int:
+    """Decode and print."""
+    data = os.fsencode(args.input) if args.text else _from_hex(args.input)
+    driver, options = find(args.name, Path(args.config).parent)
+    try:
+        readings = driver.decode_input(options, data, dict(args.context))
+    except LabgateError:
+        raise
+    except Exception as error:
+        raise DecodeError(f"the driver failed: {type(error).__name__}: {error}") from error
+    show.json_line(named(readings))
+    return 0
+
+
+def find(name: str, base: Path) -> tuple[type[Driver], Options | None]:
+    """The driver that `name` means, and the options its profile gives it. Raises ConfigError."""
+    if name.endswith(".py") or name in driver_names():
+        return load_driver(name, base), None
+    if not name.endswith(".yaml") and name not in profile_names(base):
+        raise ConfigError(f"no profile or driver {name!r}; {or_known(name, [*profile_names(base), *driver_names()])}")
+    file = read_profile(name, base)
+    found = file.faults
+    if not found and file.profile is not None:
+        driver = load_driver(file.profile.driver, base)
+        model = options_model(driver)
+        try:
+            return driver, model.model_validate(file.profile.options, context={})
+        except ValidationError as error:
+            found = faults(error, file.profile.options, model)
+    raise ConfigError(f"{file.document.place(found[0])}: {found[0].text}; {found[0].instead}")
+
+
+def named(readings: Iterable[Reading]) -> dict[str, dict[str, Any]]:
+    """Readings by name; what is not available is left out, several values of one quantity are name, name.2 …"""
+    found: dict[str, dict[str, Any]] = {}
+    for reading in readings:
+        if isinstance(reading.value, float) and not math.isfinite(reading.value):
+            continue
+        name, n = reading.name, 1
+        while name in found:
+            n += 1
+            name = f"{reading.name}.{n}"
+        found[name] = {"value": reading.value, "unit": reading.unit}
+    return found
+
+
+def _from_hex(text: str) -> bytes:
+    """Bytes written as 0104…, 01 04 …, 01:04:… or 0x0104…"""
+    digits = text.strip().removeprefix("0x").replace(":", " ")
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        odd = next((c for c in digits if c not in "0123456789abcdefABCDEF \t\r\n"), None)
+        wrong = "has an odd number of digits" if odd is None else f"has a {odd!r} in it"
+        raise ConfigError(f"INPUT is not hexadecimal: it {wrong}; give text with --text") from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ArgumentTypeError(f"{text!r} is not KEY=VALUE, like register_address=52")
+    return key, value

@@ -1,0 +1,134 @@
+"""What is there: serial ports, or with a Modbus LINK of the configuration the unit ids that answer on it.
+
+Each line ends with what to paste into the configuration. Ports are only looked at; on a LINK bytes are sent.
+"""
+
+import asyncio
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import AsyncIterator
+from typing import Any
+
+from gateway.cli import show
+from gateway.errors import ConfigError, LinkError
+
+EXAMPLE = "labgate scan bus-1 --units 1-20 --timeout 200ms"
+
+_UNITS = range(1, 248)  # Modbus over Serial Line V1.02, 2.2
+_ABSENT = (10, 11)  # exceptions a gateway in between gives where no device is
+_FATAL = ("missing", "permission", "busy", "refused", "network", "unplugged")  # no unit will answer then
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("link", metavar="LINK", nargs="?", help="a Modbus link of the configuration")
+    parser.add_argument("--units", type=_units, metavar="A-B", help="unit ids to ask, default 1-247")
+    parser.add_argument("--timeout", type=_timeout, metavar="TIME", help="per unit, default the link's own")
+    parser.add_argument("--json", action="store_true", help="one JSON object a port or unit")
+
+
+def run(args: Namespace) -> int:
+    """Look, or ask."""
+    if args.link is None:
+        if args.units is not None or args.timeout is not None:
+            raise ConfigError("--units and --timeout need a LINK to ask; name one of the configuration")
+        _ports(args.json)
+    else:
+        asyncio.run(_scan(args))
+    return 0
+
+
+def _ports(as_json: bool) -> None:
+    from gateway.links.ports import serial_ports
+
+    ports = serial_ports()
+    rows = []
+    for n, port in enumerate(ports, 1):
+        stanza = f'bus-{n}: {{modbus: "{port.best}", baudrate: 9600}}'
+        if as_json:
+            show.json_line({**vars(port), "stanza": stanza})
+        ids = f"{port.vid}:{port.pid}" if port.vid else None
+        rows.append((port.path, port.usb_path, ids, port.serial, port.product, port.holder, stanza))
+    if rows and not as_json:
+        show.table(("PORT", "USB PATH", "IDS", "SERIAL", "PRODUCT", "HELD BY", "PASTE UNDER links:"), rows)
+    elif not as_json:
+        print("no serial port here")
+
+
+async def _scan(args: Namespace) -> None:
+    from gateway.cli import site
+    from gateway.links import open_link
+    from gateway.problem import or_known
+
+    found = site.usable_site(args.config)
+    config = found.links.get(args.link)
+    if config is None:
+        raise ConfigError(f"no link {args.link!r}; {or_known(args.link, found.links) or 'none is configured'}")
+    units = args.units or _UNITS
+    within = config.timeout if args.timeout is None else args.timeout
+    if not args.json:
+        longest = show.age(len(units) * within)
+        print(
+            f"sending a read of holding register 0 to units {units[0]} to {units[-1]} on {args.link}"
+            f" ({config.modbus}), one after the other; takes at most {longest}\n"
+            f"lines end with what to paste under devices:"
+        )
+    link: Any = open_link(args.link, config)
+    known = {getattr(d.options, "unit_id", None): d.name for d in found.devices.values() if d.link == args.link}
+    count = 0
+    try:
+        async for unit, said in _answering(link, units, within):
+            count += 1
+            device = known.get(unit)
+            stanza = f"unit-{unit}: {{driver: modbus, link: {args.link}, unit_id: {unit}, {_REGISTERS}}}"
+            if args.json:
+                show.json_line({"unit_id": unit, "said": said, "device": device, "stanza": None if device else stanza})
+            else:
+                print(f"unit {unit:3}  {said:28}  {f'is {device}' if device else stanza}")
+    finally:
+        await link.close()
+    if not args.json:
+        print(f"{show.plural(count, 'unit')} of {len(units)} answered")
+        if count == len(units) > 1:
+            print("each one asked: this device seems to answer whatever unit id it is asked for; take one of them")
+
+
+_REGISTERS = "registers: [{name: r0, table: holding, address: 0, type: uint16}]"
+
+
+async def _answering(link: Any, units: range, within: float) -> AsyncIterator[tuple[int, str]]:
+    """Unit id and what it said, of those that say anything. Raises LinkError when the link itself fails."""
+    for unit in units:
+        try:
+            data = await link.read_block(unit, "holding", 0, 1, within)
+        except LinkError as error:
+            if error.reason in _FATAL:
+                raise
+            if error.reason == "exception" and error.code not in _ABSENT:
+                yield unit, f"refuses: exception {error.code}"
+            elif error.reason == "garbled":
+                yield unit, "garbled: two of this id?"
+        else:
+            yield unit, f"holding 0 is {int.from_bytes(data, 'big')}"
+
+
+def _units(text: str) -> range:
+    first, dash, last = text.partition("-")
+    try:
+        found = range(int(first), int(last if dash else first) + 1)
+    except ValueError:
+        found = range(0)
+    if not found or found[0] not in _UNITS or found[-1] not in _UNITS:
+        raise ArgumentTypeError(f"{text!r} are no unit ids; write like 1-20, within 1-247")
+    return found
+
+
+def _timeout(text: str) -> float:
+    from gateway.amounts import duration
+
+    try:
+        seconds = duration(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+    if seconds <= 0:
+        raise ArgumentTypeError("no unit answers within 0 s; write like 200ms")
+    return seconds
