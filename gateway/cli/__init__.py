@@ -2,11 +2,9 @@
 
 import argparse
 import importlib
-import importlib.util
 import io
 import os
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 from gateway.errors import ConfigError, LabgateError
@@ -50,23 +48,36 @@ def main(argv: list[str] | None = None) -> int:
         code = _run(sys.argv[1:] if argv is None else argv)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except KeyboardInterrupt:
+        return code
+    except (KeyboardInterrupt, LabgateError, OSError) as error:
+        return _end(error)
+    except BaseExceptionGroup as group:
+        expected, bugs = group.split((KeyboardInterrupt, LabgateError, OSError))
+        if expected is None or bugs is not None:
+            raise
+        return _end(first_of(expected))
+
+
+def first_of(error: BaseException) -> BaseException:
+    """The first error of a group of errors."""
+    return first_of(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _end(error: BaseException) -> int:
+    """Say in one line why it ended; nothing where nobody needs to be told."""
+    if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:  # the reader has seen enough (| head)
+    if isinstance(error, BrokenPipeError):  # the reader has seen enough (| head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except LabgateError as error:
-        print(f"labgate: {error}", file=sys.stderr)
-        return WRONG if isinstance(error, ConfigError) else FAILED
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"labgate: {where}{error.strerror or error}", file=sys.stderr)
-        return FAILED
-    return code
+    text = str(error)
+    if isinstance(error, OSError):
+        text = (f"{error.filename}: " if error.filename else "") + (error.strerror or text)
+    print(f"labgate: {text}", file=sys.stderr)
+    return WRONG if isinstance(error, ConfigError) else FAILED
 
 
 def _run(argv: list[str]) -> int:
-    _refuse_foreign_packages()
     given = _parser().parse_args(argv)
     name, rest = given.command, given.rest
     if name is None:
@@ -120,17 +131,3 @@ def _did_you_mean(word: str, known: Any) -> str:
 
     close = did_you_mean(word, known)
     return f"; did you mean {close}?" if close else ""
-
-
-def _refuse_foreign_packages() -> None:
-    """Another package of the name of ours, found first, would give other drivers than the ones installed."""
-    home = Path(__file__).resolve().parents[2]
-    for name in ("drivers", "simulators"):
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise ConfigError(f"labgate's package {name!r} is missing beside {home / 'gateway'}; install labgate again")
-        found = Path(spec.origin).resolve().parent
-        if found != home / name:
-            raise ConfigError(
-                f"{found} hides labgate's own package {name!r}; take its folder off PYTHONPATH, or start elsewhere"
-            )

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from gateway.config import DEVICES_FOLDER, DeviceConfig, ModbusLinkConfig, Place, Problem, Site
 from gateway.driver import Driver, Polled
+from gateway.payload import to_json
 from gateway.problem import Fault
+from gateway.reading import Reading
 from gateway.rows import STORED_RATIO
 from gateway.yamltext import read_yaml
 
-BODY_BYTES = 25  # of a reading in a sample's body, about: {"n":"voltage","v":230.2},
+TYPICAL = 230.25  # as long as most values are when written
 ANSWER_TIME = 0.02  # s; what a device takes to begin its answer, assumed (meters 5 to 60 ms)
 
 
@@ -26,8 +28,12 @@ class Load:
 
 def traffic(site: Site) -> tuple[float, float]:
     """Readings a second, and bytes a second they take on disk while the hub is away."""
-    readings = sum(len(_driver(d).quantities()) / d.every for d in site.devices.values())
-    return readings, readings * BODY_BYTES * STORED_RATIO
+    readings = body = 0.0
+    for device in site.devices.values():
+        records = [Reading(name, TYPICAL, q.unit) for name, q in _driver(device).quantities().items()]
+        readings += len(records) / device.every
+        body += len(to_json(records)) / device.every
+    return readings, body * STORED_RATIO
 
 
 def bus_loads(site: Site) -> list[Load]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway import control
 from gateway.answers import answers
 from gateway.app import App
-from gateway.cli import FAILED, WRONG, logs
+from gateway.cli import FAILED, WRONG, first_of, logs
 from gateway.config import Site, load_site
 from gateway.errors import ConfigError, LabgateError
 
@@ -47,21 +47,14 @@ async def _run(site: Site, socket: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, app.stop)
     log.info("%s begins run %s, pid %d", site.gateway.id, app.run_id, os.getpid())
-    code = 0
     try:
         await app.run(partial(control.serve, socket, answers(app)))
         log.info("stopped")
+        code = 0
     except* LabgateError as group:
-        for error in _leaves(group):
-            log.error("%s", error)
-            code = max(code, WRONG if isinstance(error, ConfigError) else FAILED)
+        error = first_of(group)
+        log.error("%s", error)
+        code = WRONG if isinstance(error, ConfigError) else FAILED
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def _leaves(group: BaseExceptionGroup[LabgateError]) -> list[LabgateError]:
-    found: list[LabgateError] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
