@@ -141,7 +141,13 @@ def test_the_wheel_contains_all_packages_profiles_and_examples(wheel: zipfile.Zi
 
 def test_the_wheel_contains_nothing_else(wheel: zipfile.ZipFile) -> None:
     info = f"labgate-{PROJECT['version']}.dist-info"
-    assert {Path(name).parts[0] for name in wheel.namelist()} == {"gateway", "drivers", "simulators", info}
+    assert {Path(name).parts[0] for name in wheel.namelist()} == {
+        "gateway",
+        "drivers",
+        "simulators",
+        "labgate.py",
+        info,
+    }
 
 
 def test_the_wheel_says_the_version_and_extras_of_the_project(wheel: zipfile.ZipFile) -> None:
@@ -149,7 +155,7 @@ def test_the_wheel_says_the_version_and_extras_of_the_project(wheel: zipfile.Zip
     metadata = message_from_bytes(wheel.read(f"{info}/METADATA"))
     assert metadata["Version"] == PROJECT["version"]
     assert set(PROJECT["optional-dependencies"]) == set(metadata.get_all("Provides-Extra"))
-    assert "labgate = gateway.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    assert "labgate = labgate:main" in wheel.read(f"{info}/entry_points.txt").decode()
 
 
 def test_code_and_project_state_the_same_version() -> None:
