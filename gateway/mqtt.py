@@ -2,16 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from gateway.errors import LinkError
-from gateway.mqtt_client import V5, V311, Client, Verdict, Will
+from gateway.mqtt_client import V5, V311, Client, Subscription, Verdict, Will
 
 if TYPE_CHECKING:
     from gateway.config import HubConfig
 
-__all__ = ["Session", "Verdict", "Will", "connect"]
+__all__ = ["Session", "Verdict", "Will", "connect", "subscribe"]
 
 CONNECT_WITHIN = 10.0  # s, from name look-up to CONNACK
 PATIENCE = 1.0  # s of silence after CONNECT with MQTT 5, then it is asked in another way
@@ -97,3 +97,11 @@ async def _refuses_v5(hub: "HubConfig", deadline: float) -> bool:
     finally:
         bare.drop()
     return bare.refuses_v5
+
+
+def subscribe(url: str, topic: str, received: Callable[[str, bytes], None]) -> Subscription:
+    """Hear `topic` (wildcards allowed) at mqtt://HOST:PORT until `close`; blocks until subscribed. Raises LinkError.
+
+    `received` gets topic and payload, in another thread. For the demo and for tests.
+    """
+    return Subscription(url, topic, received)

@@ -4,12 +4,15 @@ import asyncio
 import logging
 import math
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import aiomqtt
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway import credentials, mqtt_errors
 from gateway.errors import LinkError
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 V5, V311 = aiomqtt.ProtocolVersion.V5, aiomqtt.ProtocolVersion.V311
 KEEPALIVE = 30  # s
 GOODBYE_WITHIN = 1.0  # s, for what is still to be written when the connection is left
+SUBSCRIBED_WITHIN = 10.0  # s
 FAILURE = 0x80  # reason codes from here on are refusals
 CLOSED, BROKE = "closed by the gateway", "the connection to the hub broke"
 
@@ -240,3 +244,29 @@ class Client(aiomqtt.Client):
         else:  # paho's own findings, as reason codes
             silent = f"the hub has been silent for {client.keepalive} s"
             self._end({0: CLOSED, 0x82: "the hub sent what is not MQTT", 0x8D: silent}.get(code, BROKE))
+
+
+class Subscription:
+    """Hears topics in a thread of its own and comes back by itself; for the demo and for tests, not for the daemon."""
+
+    def __init__(self, url: str, topic: str, received: Callable[[str, bytes], None]) -> None:
+        where = urlsplit(url)
+        subscribed = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)  # 3.1.1: every broker speaks it
+        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        self._client.on_message = lambda client, userdata, message: received(message.topic, bytes(message.payload))
+        self._client.reconnect_delay_set(1, 1)
+        try:
+            self._client.connect(where.hostname or "", where.port or 1883, KEEPALIVE)
+        except OSError as err:
+            raise LinkError(f"cannot subscribe at {url}: {err.strerror or err}", "network") from None
+        self._client.loop_start()
+        if not subscribed.wait(SUBSCRIBED_WITHIN):
+            self.close()
+            raise LinkError(f"cannot subscribe to {topic} at {url}: no answer", "timeout")
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._client.disconnect()
+        self._client.loop_stop()

@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import signal
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -142,3 +144,32 @@ async def test_kill_9_and_restart(mosquitto: Brokers) -> None:
     async with mqtt.connect(HubConfig(url=broker.url), "labgate-pi-7", WILL) as session:
         assert await answer(session, TOPIC) == 0x10
     assert time.perf_counter() - begun < 0.5
+
+
+def test_subscribe_hears_what_is_retained_and_comes_back(mosquitto: Brokers) -> None:
+    broker, news = mosquitto(), threading.Condition()
+    heard: list[tuple[str, bytes]] = []
+
+    def received(topic: str, payload: bytes) -> None:
+        with news:
+            heard.append((topic, payload))
+            news.notify_all()
+
+    async def publish(payload: bytes) -> int | None:
+        async with mqtt.connect(HubConfig(url=broker.url), "labgate-pi-7", WILL) as session:
+            return await answer(session, TOPIC, payload, retain=True)
+
+    asyncio.run(publish(b"1"))
+    with contextlib.closing(mqtt.subscribe(broker.url, "lab/#", received)), news:
+        assert news.wait_for(lambda: heard == [(TOPIC, b"1")], 5)
+        broker.kill()
+        broker.start()
+        asyncio.run(publish(b"2"))
+        assert news.wait_for(lambda: heard == [(TOPIC, b"1"), (TOPIC, b"2")], 5)
+
+
+def test_subscribe_where_nothing_listens(mosquitto: Brokers) -> None:
+    broker = mosquitto()
+    broker.kill()
+    with pytest.raises(LinkError, match="cannot subscribe at mqtt://"):
+        mqtt.subscribe(broker.url, "lab/#", lambda topic, payload: None)
