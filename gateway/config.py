@@ -1,10 +1,10 @@
 """gateway.yaml and devices.d/ -> checked values. Public names of the configuration."""
 
 from pathlib import Path
+from typing import Any
 
 from gateway.config_devices import DeviceConfig
 from gateway.config_models import BufferConfig, GatewayConfig, HubConfig, ModbusLinkConfig
-from gateway.config_schema import schema
 from gateway.config_site import Site, SiteReader
 from gateway.errors import ConfigError
 from gateway.problem import Fault, Place, Problem
@@ -28,6 +28,13 @@ __all__ = [
 ]
 
 DEVICES_FOLDER = "devices.d"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the whole configuration; imports all drivers."""
+    from gateway import config_schema  # only one command needs it
+
+    return config_schema.schema()
 
 
 def load_site(path: Path) -> Site:

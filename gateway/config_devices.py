@@ -12,7 +12,7 @@ from gateway.driver import Driver, Options, driver_names, link_shape, load_drive
 from gateway.errors import ConfigError
 from gateway.links.base import Link, ModbusLink
 from gateway.names import check_name
-from gateway.problem import Fault, Place, Problem, Way, or_known, show
+from gateway.problem import Fault, Problem, Way, group_of_keys, or_known, show
 from gateway.profile import PROFILE_KEYS, ProfileFile, read_profile
 from gateway.validation import bool_faults, check_keys, faults, unit_faults
 from gateway.yamltext import Document
@@ -107,9 +107,8 @@ class _Entry:
         """Look at everything; None where something needed is missing."""
         self.named()
         if not isinstance(self.raw, dict):
-            self.say(
-                Fault((), f"a device is a group of keys, not {show(self.raw)}", "write driver: NAME and its options")
-            )
+            text = group_of_keys(self.name, self.raw)
+            self.say(Fault((), text, "write driver: NAME and its options", at_key=self.raw is None))
             return None
         keys = self.common()
         profile_file = self.profile(reader, keys)
@@ -135,7 +134,7 @@ class _Entry:
             name=self.name,
             driver=driver_name,
             driver_class=driver,
-            profile=keys.profile,
+            profile=profile.name if profile else None,
             version=profile.version if profile else None,
             options=options,
             link=keys.link,
@@ -237,11 +236,6 @@ def same_unit(devices: Iterable[DeviceConfig]) -> list[tuple[str, str]]:
         if first != device.name:
             pairs.append((device.name, first))
     return pairs
-
-
-def see(place: Place) -> str:
-    """Where to look for the cause."""
-    return f"see {place}"
 
 
 def _halves(error: Exception) -> tuple[str, str]:

@@ -130,7 +130,7 @@ class HubConfig(_Part):
             raise ValueError(f"{parts.scheme}:// is not spoken here; {example}")
         if "@" in parts.netloc:
             raise ValueError(
-                "user name and password do not belong into the url; write username: NAME and password_file: FILE"
+                "user name and password do not belong in the url; write username: NAME and password_file: FILE"
             )
         if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise ValueError(f"{show(url)} says more than host and port; {example}")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.config_devices import DeviceConfig, DeviceReader, Links, same_unit
 from gateway.config_models import BufferConfig, GatewayConfig, HubConfig, ModbusLinkConfig
 from gateway.names import check_gateway, check_name
-from gateway.problem import Fault, Place, Problem, Way, or_known, show
+from gateway.problem import Fault, Place, Problem, Way, group_of_keys, or_known, show
 from gateway.validation import bool_faults, faults
 from gateway.yamltext import Document
 
@@ -100,7 +100,7 @@ class SiteReader:
                 self.say(doc, Fault((key,), text, "remove it until then", at_key=True, warning=True), "file")
             elif key in _TOP and key not in allowed:
                 self.say(
-                    doc, Fault((key,), f'"{key}" belongs into {self.main.file}', "move it there", at_key=True), "file"
+                    doc, Fault((key,), f'"{key}" belongs in {self.main.file}', "move it there", at_key=True), "file"
                 )
             elif key not in allowed:
                 self.say(doc, Fault((key,), f"unknown key {show(key)}", or_known(key, allowed), at_key=True), "file")
@@ -129,7 +129,7 @@ class SiteReader:
         """`raw` as the model, or None and problems."""
         part = _part(way)
         if not isinstance(raw, dict):
-            text, instead = f"{way[-1]} is a group of keys, not {show(raw)}", f"write {way[-1]}: {{KEY: VALUE}}"
+            text, instead = group_of_keys(way[-1], raw), f"write {way[-1]}: {{KEY: VALUE}}"
             self.say(doc, Fault(way, text, instead, at_key=raw is None), part)
             return None
         value: _M | None = None
@@ -150,7 +150,7 @@ class SiteReader:
             if entries is None:
                 continue
             if not isinstance(entries, dict):
-                text, instead = f"{group} is a group of keys, not {show(entries)}", f"write {group}: {{NAME: …}}"
+                text, instead = group_of_keys(group, entries), f"write {group}: {{NAME: …}}"
                 self.say(doc, Fault((group,), text, instead), "file")
                 continue
             for name, raw in entries.items():

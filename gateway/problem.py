@@ -63,6 +63,11 @@ def show(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…" + ('"' if isinstance(value, str) else "")
 
 
+def group_of_keys(name: Any, value: Any) -> str:
+    """What is wrong where something else stands in place of a group of keys."""
+    return f"{name} is empty" if value is None else f"{name} is a group of keys, not {show(value)}"
+
+
 def did_you_mean(word: Any, known: Iterable[str]) -> str | None:
     """The known word that was probably meant, or None. Case, `-` and `_` hardly count."""
     if not isinstance(word, str) or len(word) > 80:

@@ -26,7 +26,7 @@ _METRIC = (
 _PLAIN = r"min|h|d|wk|mo|a|deg|gon|atm|%|1|ar|U|10\*"
 _BRACKET = r"[A-Za-z]{0,3}\[[0-9A-Za-z_'./%+-]+\]"
 _TERM = rf"(?:(?:[GMkhdcmunp]?(?:{_METRIC})|{_PLAIN}|{_BRACKET})(?:[+-]?[1-9])?(?:\{{\w+\}})?|\{{\w+\}})"
-_UCUM = re.compile(rf"/?{_TERM}(?:[./]{_TERM})*", re.ASCII)
+_UCUM = rf"/?{_TERM}(?:[./]{_TERM})*"  # compiled when first used: most files hold SenML units only
 
 # What people and data sheets write; first as it stands, then in lower case without spaces.
 _EXACT = {"MWh": "MW.h", "mWh": "mW.h", "GWh": "GW.h", "Nm": "N.m", "Nm3/h": "m3/h"}
@@ -66,7 +66,7 @@ def is_senml(unit: str) -> bool:
 
 def is_ucum(unit: str) -> bool:
     """Whether the text reads as a UCUM unit: `m3/h`, `mm[Hg]`, `[lb_av]`. Names in brackets are not looked up."""
-    return len(unit) <= 40 and _UCUM.fullmatch(unit) is not None
+    return len(unit) <= 40 and re.fullmatch(_UCUM, unit, re.ASCII) is not None
 
 
 def suggest_unit(unit: str) -> str | None:

@@ -14,7 +14,7 @@ _KINDS = {
     "string_type": "text",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
-    "int_parsing_size": "a whole number of a sensible size",
+    "int_parsing_size": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",
@@ -37,6 +37,8 @@ _KINDS = {
     "bytes_type": "text",
 }
 _EXAMPLES = {
+    "text": "write it in quotes",
+    "the name of a file": "write it in quotes",
     "a whole number": "write digits, like 16 or 0x10",
     "a number": "write digits, like 0.1",
     "true or false": "write true or false",
@@ -148,13 +150,14 @@ def _words(e: dict[str, Any], path: Way, known: frozenset[str]) -> tuple[str, st
     if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
         least, most = ctx.get("min_length"), ctx.get("max_length")
         what = f"{show(value)} is too {'short' if kind.endswith('short') else 'long'}"
-        return what, f"write at least {least}" if least is not None else f"write at most {most}"
+        of = "characters" if kind.startswith("string") else "items"
+        return what, f"write {least} or more {of}" if least is not None else f"write {most} or fewer {of}"
     if wanted := _KINDS.get(kind):
-        if wanted == "text" and isinstance(value, (int, Decimal)):
-            return f"{show(value)} is not text", f'write "{show(value)}", in quotes'
+        if wanted in ("text", "the name of a file") and isinstance(value, (int, Decimal)):
+            return f"{show(value)} is not {wanted}", f'write "{show(value)}", in quotes'
         if wanted == "a list" and not isinstance(value, (dict, type(None))):
             return f"{show(value)} is not a list", f"write [{show(value)}]"
-        return f"{show(value)} is not {wanted}", _EXAMPLES.get(wanted, f"write {wanted}")
+        return f"{show(value)} is not {wanted}", _EXAMPLES[wanted]
     said = str(e["msg"]).replace("\n", " ").removeprefix("Input should ").removeprefix("Value error, ")
     return f"{show(value)} does not fit", said
 

@@ -38,6 +38,7 @@ _SYNTAX = {
     "did not find expected hexdecimal number": _ESCAPE,
     "expected alphabetic or numeric character": ('text cannot begin with "*", "&" or "!"', "put it in quotes"),
     "did not find expected <document start>": ("text stands where the file should end", "write KEY: VALUE"),
+    "directive": ("a line cannot begin with %", "remove it"),
     "incompatible YAML document": ("this is not YAML 1.2", "remove the line that begins with %"),
 }
 
@@ -71,15 +72,19 @@ def explain(error: Any, text: str) -> tuple[tuple[int, int], str, str]:
     context = getattr(error, "context_mark", None)
     at = getattr(error, "problem_mark", None) or context
     line, col = (at.line, at.column) if at is not None else (0, 0)
+    lines = text.split("\n")
+    if line >= len(lines):  # libyaml ends every file with a line end
+        line, col = len(lines) - 1, len(lines[-1])
     mark = (line + 1, col + 1)
-    lines = [*text.split("\n"), ""]
-    before, rest = lines[line][:col] if line < len(lines) else "", "\n".join(lines[line:])[col:].strip(" \n")
+    before, rest = lines[line][:col], "\n".join(lines[line:])[col:].strip(" \n")
     if rest.startswith("\t") or ("\t" in before and not before.strip()):
         return mark, "a tab cannot indent", "use spaces"
     if "cannot start any token" in problem:
         return mark, f"text cannot begin with {show(rest[:1])}", "put it in quotes"
     if "expected key" in problem and before.rstrip().endswith(("'", '"')):
         return mark, "text stands behind a closing quote", "put all of it in quotes, and double the quotes in it"
+    if "expected node content" in problem and not rest.strip():
+        return mark, "the file ends inside a bracket", "close it"
     for part, (wrong, instead) in _SYNTAX.items():
         if part in problem:
             if context is not None and not rest.strip() and ("expected ','" in problem or instead == "close it"):
