@@ -3,6 +3,7 @@
 import asyncio
 
 REST = 0.02  # s without a byte after which a bus is quiet again; USB adapters hold bytes back for 16 ms
+LATEST = 0.3  # s, at least, in which an answer that missed its time-out may still come
 
 
 class Arbiter:
@@ -34,12 +35,13 @@ class Arbiter:
         self._turn.release()
 
     def free_when_quiet(self, unit: int, within: float) -> None:
-        """The turn is over but for an answer that may still come: silence for all, and this unit is left alone.
+        """The turn is over but for an answer that may still come, later than `within` s.
 
-        All wait until nothing has come for 20 ms, at most for `within` s more; who asks this unit waits `within` s.
+        All wait until nothing has come for 20 ms, at most `within` s. Who asks this unit waits twice `within`, at
+        least 0.3 s: what it answered to the last question would pass for the answer to the next.
         """
         self.byte()
-        self._owing[unit] = self._last_byte + within
+        self._owing[unit] = self._last_byte + max(2 * within, LATEST)
         self._free_after(self._last_byte + within + REST)
 
     def _free_after(self, latest: float) -> None:

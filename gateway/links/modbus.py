@@ -166,8 +166,8 @@ class ModbusBus:
             text = f"Modbus exception {code} ({MODBUS_EXCEPTIONS.get(code, 'unknown')}): {where}, {what}{advice}"
             raise LinkError(text, "exception", code)
         if len(frame) != size + 2 or frame[1] != size:
-            text = f"{len(frame) - 2} bytes came where {size} were asked: {where}; check that no other master asks"
-            raise LinkError(text, "garbled")
+            text = f"{len(frame) - 2} data bytes, byte count {frame[1] if len(frame) > 1 else 'missing'}, {size} asked"
+            raise LinkError(f"{text}: {where}; check that no other master asks here", "garbled")
         return frame[2:]
 
     async def _open(self, within: float) -> Client:

@@ -34,7 +34,8 @@ def connection_refused(error: Exception, name: str, host: str, port: int, within
     if isinstance(error, TimeoutError):
         text = f"no connection to {where} within {within * 1000:g} ms: link {name}; check power, cable and address"
         return LinkError(text, "timeout")
-    if isinstance(error, ConnectionRefusedError):
+    # A name with several addresses: asyncio joins their errors to one text without a number.
+    if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
         text = f"{where} refuses the connection: link {name}; check the port, and that the device's server is on"
         return LinkError(text, "refused")
     if isinstance(error, socket.gaierror):
