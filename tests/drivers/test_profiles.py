@@ -1,25 +1,23 @@
 """Every Modbus profile, because it is there: it holds, names its source, and decodes its own vectors."""
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from drivers.modbus import Modbus, ModbusOptions
 from gateway import DecodeError, Reading
+from gateway.config import load_profile
 
 FOLDER = Path(__file__).parents[2] / "drivers/profiles"
-PROFILES = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.yaml"))}
-MODBUS = [name for name, profile in PROFILES.items() if profile["driver"] == "modbus"]
-ABOUT = ("driver", "vendor", "model", "version", "source", "factory", "vectors", "silent_after")
-VECTORS = [(name, vector) for name in MODBUS for vector in PROFILES[name]["vectors"]]
+PROFILES = {path.stem: load_profile(str(path), FOLDER) for path in sorted(FOLDER.glob("*.yaml"))}
+MODBUS = [name for name, profile in PROFILES.items() if profile.driver == "modbus"]
+VECTORS = [(name, vector) for name in MODBUS for vector in PROFILES[name].vectors]
 
 
 def options(name: str) -> ModbusOptions:
-    return ModbusOptions.model_validate({key: value for key, value in PROFILES[name].items() if key not in ABOUT})
+    return ModbusOptions.model_validate(PROFILES[name].options)
 
 
 def context(vector: dict[str, Any]) -> dict[str, str]:
@@ -34,12 +32,12 @@ def test_the_profiles_of_this_release_are_there() -> None:
 def test_profile(name: str) -> None:
     profile = PROFILES[name]
     assert options(name).warnings() == []
-    for key in ("vendor", "model", "source"):
-        assert isinstance(profile[key], str)
-        assert len(profile[key]) > 1
-    assert re.fullmatch(r"\d+", profile["version"])
-    assert set(profile["factory"]) <= {"baudrate", "bytesize", "parity", "stopbits", "unit_id"}
-    assert any(vector["expected"] for vector in profile["vectors"])
+    assert profile.vendor
+    assert profile.model
+    assert profile.source
+    assert profile.version.isdecimal()
+    assert set(profile.factory) <= {"baudrate", "bytesize", "parity", "stopbits", "unit_id"}
+    assert any(vector["expected"] for vector in profile.vectors)
     # what changes over time has a unit
     assert all(
         register.unit for register in options(name).registers if register.quantity.kind in ("measurement", "counter")
@@ -61,7 +59,7 @@ def test_profile_decodes_its_vectors(name: str, vector: dict[str, Any]) -> None:
     for key, told in vector["expected"].items():
         value = found[key].value
         assert isinstance(value, int | float)
-        assert math.isclose(value, told["value"], rel_tol=2e-6)
+        assert math.isclose(value, float(told["value"]), rel_tol=2e-6)
 
 
 @pytest.mark.parametrize(("name", "vector"), VECTORS, ids=[f"{name}-{vector['id']}" for name, vector in VECTORS])

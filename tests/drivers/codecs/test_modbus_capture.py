@@ -7,23 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.modbus import Modbus, ModbusOptions
 from gateway import DecodeError, Reading
+from gateway.config import load_profile
 
 ROOT = Path(__file__).parents[3]
 VECTORS: list[dict[str, Any]] = json.loads((ROOT / "tests/vectors/modbus.json").read_text("utf-8"))["vectors"]
 SHARED = ROOT.parent / "shared/vectors/vectors.json"
 PROFILES = {"Eastron SDM630": "eastron_sdm630", "XY-MD02 (SHT20)": "xy_md02"}
-KEYS = ("driver", "vendor", "model", "version", "source", "factory", "vectors", "silent_after")
 
 
 def profile(name: str) -> ModbusOptions:
-    told = yaml.safe_load((ROOT / f"drivers/profiles/{name}.yaml").read_text("utf-8"))
-    return ModbusOptions.model_validate({key: value for key, value in told.items() if key not in KEYS})
+    return ModbusOptions.model_validate(load_profile(name, ROOT).options)
 
 
 def line(name: str, address: int, **more: Any) -> dict[str, Any]:

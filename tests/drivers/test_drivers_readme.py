@@ -1,0 +1,67 @@
+"""What drivers/README.md shows is true: the driver runs, the profile loads and decodes its vector."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from drivers.codecs.register_map import Register
+from drivers.modbus import Modbus, ModbusOptions
+from gateway import Reading
+from gateway.config import load_profile, load_site
+from gateway.driver import load_driver, options_model
+
+README = (Path(__file__).parents[2] / "drivers/README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```(python|yaml)\n(.*?)```", README, re.DOTALL)
+
+
+class Fan:
+    """A link on which register 0 holds 900 and register 1 the alarms given."""
+
+    name, trace = "bus-1", None
+
+    def __init__(self, alarms: int) -> None:
+        self.alarms = alarms
+
+    async def read_block(self, unit_id: int, table: str, address: int, count: int) -> bytes:
+        assert (unit_id, table, address, count) == (4, "holding", 0, 2)
+        return b"\x03\x84" + self.alarms.to_bytes(2)
+
+
+async def test_the_driver(tmp_path: Path) -> None:
+    (source,) = [text for language, text in BLOCKS if language == "python"]
+    assert len(source.splitlines()) < 20
+    (tmp_path / "fan.py").write_text(source)
+    driver = load_driver("fan.py", tmp_path)
+    options = options_model(driver).model_validate({"unit_id": 4})
+    assert await driver(options, Fan(0)).read() == [Reading("filter_alarm", False), Reading("speed", 900, "1/min")]  # type: ignore[attr-defined]
+    assert await driver(options, Fan(1)).read() == [Reading("filter_alarm", True)]  # type: ignore[attr-defined]
+
+
+def test_the_driver_in_a_configuration(tmp_path: Path) -> None:
+    source, devices = (next(text for language, text in BLOCKS if language == wanted) for wanted in ("python", "yaml"))
+    (tmp_path / "fan.py").write_text(source)
+    (tmp_path / "gateway.yaml").write_text("gateway: {id: pi-7}\nlinks: {bus-1: {modbus: /dev/ttyUSB0}}\n" + devices)
+    site = load_site(tmp_path / "gateway.yaml")
+    assert [problem for problem in site.problems if problem.severity == "error"] == []
+    assert site.devices["fan-1"].driver == "fan.py"
+
+
+def test_the_profile(tmp_path: Path) -> None:
+    (tmp_path / "acme_flow.yaml").write_text([text for language, text in BLOCKS if language == "yaml"][1])
+    profile = load_profile("acme_flow.yaml", tmp_path)
+    options = ModbusOptions.model_validate(profile.options)
+    (vector,) = profile.vectors
+    context: dict[str, Any] = {key: str(value) for key, value in vector["context"].items()}
+    readings = Modbus.decode_input(options, bytes.fromhex(vector["input_hex"]), context)
+    assert readings == [Reading("flow", 1.0, "m3/s")]
+    told = vector["expected"]["flow"]
+    assert (float(told["value"]), told["unit"]) == (1.0, "m3/s")
+    shown = {key for register in options.registers for key in register.model_fields_set}
+    assert shown == set(Register.model_fields), "the example shows every key"
+
+
+def test_every_key_of_a_register_is_explained() -> None:
+    table = README.partition("| key | says |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:]))) == set(
+        Register.model_fields
+    )
