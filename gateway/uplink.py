@@ -29,6 +29,7 @@ ANSWER_WITHIN = 20.0  # s; a publish without an answer for so long ends the conn
 TRIES = 3  # refusals of one sample before it is set aside
 NOT_AUTHORISED, QUOTA_EXCEEDED, PACKET_TOO_LARGE, NO_SUBSCRIBERS = 0x87, 0x97, 0x95, 0x10
 _PAUSE = (1.0, 300.0)  # s, first and longest pause of a refused topic or login
+_RETRY = (0.3, 0.8)  # s, by which the pause after a failed connection grows, and the longest of them
 _OVERHEAD = 32  # bytes of a PUBLISH beside topic and payload, at most
 
 
@@ -90,7 +91,7 @@ class Uplink:
                 self._end(error)
                 # A closed port costs nothing to try; a hub that says no is asked less and less often.
                 refused = error.code is not None
-                pause = min(max(2 * pause, _PAUSE[0]), _PAUSE[1] / 5) if refused else min(pause + 0.3, 0.8)
+                pause = min(max(2 * pause, _PAUSE[0]), _PAUSE[1] / 5) if refused else min(pause + _RETRY[0], _RETRY[1])
             if not self._stopping.is_set():
                 await self._sleep(pause * random.uniform(0.75, 1.1))
 
