@@ -44,6 +44,9 @@ class Spans:
         return self._last[at] if at >= 0 and self._last[at] >= start else start - 1
 
 
+BookRow = tuple[int, str, str, int, int | None, int]  # id, run, device, kept, last, dropped
+
+
 class Book:
     """The account of one device in one run.
 
@@ -82,6 +85,10 @@ class Book:
         """`count` held samples were given up; their numbers settle when the note about them is confirmed."""
         self.held -= count
         self.dropped += count
+
+    def row(self, last: bool = False) -> BookRow:
+        """As it goes to disk now; at a clean stop with the last number."""
+        return self.id, self.run, self.device, self.kept, self.taken if last else None, self.dropped
 
     def settle(self, first: int, last: int) -> None:
         """Nothing more will come of these numbers, and the hub knows why."""

@@ -3,8 +3,7 @@
 import zlib
 from dataclasses import dataclass, field
 
-from gateway.errors import DiskError
-from gateway.ledger import Book
+from gateway.ledger import Book, BookRow
 from gateway.payload import to_json
 from gateway.reading import Stamp
 
@@ -13,7 +12,7 @@ STORED_RATIO = 0.4  # bytes on disk of a byte of body: compressed, in pages (for
 
 @dataclass(frozen=True)
 class Row:
-    """A sample as it lies on disk; `body` is compressed, `size` is its length before."""
+    """A sample on disk, where its body lies compressed: `size` is its length here, None a body that is damaged."""
 
     id: int
     book: int
@@ -21,7 +20,7 @@ class Row:
     stamp: Stamp
     klass: int
     size: int
-    body: bytes
+    body: bytes | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Commit:
     """All that one transaction does."""
 
     rows: list[Row] = field(default_factory=list)
-    books: list[Book] = field(default_factory=list)  # whose kept, last or dropped changed
+    books: list[BookRow] = field(default_factory=list)  # whose kept, last or dropped changed, as they were then
     delete_rows: list[int] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     delete_notes: list[int] = field(default_factory=list)
@@ -76,12 +75,12 @@ def compress(body: bytes) -> bytes:
     return z.compress(body) + z.flush()
 
 
-def decompress(body: bytes) -> bytes:
-    """The body that `compress` was given. Raises DiskError for damaged bytes."""
+def decompress(body: bytes) -> bytes | None:
+    """The body that `compress` was given, or None for damaged bytes."""
     try:
         return zlib.decompress(body, -15)
-    except zlib.error as error:
-        raise DiskError(f"a held sample is damaged ({error})") from error
+    except zlib.error:
+        return None
 
 
 def note(id_: int, gateway: str, run: str, **content: object) -> Note:

@@ -7,7 +7,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -17,7 +17,7 @@ import aiosqlite
 from gateway.errors import ConfigError, DiskError
 from gateway.ledger import Book
 from gateway.reading import Stamp
-from gateway.rows import Commit, Found, Note, Row
+from gateway.rows import Commit, Found, Note, Row, compress, decompress
 
 SCHEMA_MAJOR = 1
 _SCHEMA = """
@@ -35,11 +35,20 @@ CREATE TABLE aside(id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, run TEXT NOT N
                    seq INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
 """
 
+_TODO = {  # what SQLite says -> what to do about it
+    "not a database": "move it away, a new one is made",
+    "malformed": "move it away, a new one is made",
+    "full": "make room on the disk",
+    "readonly": "let this user write it, or remount the disk",
+    "unable to open": "check the folder and its permissions",
+}
+
 
 class Store:
     """One open buffer file, locked against a second daemon."""
 
-    def __init__(self, db: aiosqlite.Connection, lock: IO[str] | None) -> None:
+    def __init__(self, path: Path, db: aiosqlite.Connection, lock: IO[str] | None) -> None:
+        self._path = path
         self._db = db
         self._lock = lock
         self._ids = {"sample": 0, "note": 0, "book": 0}
@@ -53,12 +62,13 @@ class Store:
         except (sqlite3.Error, OSError) as error:
             lock.close()
             raise _disk_error(path, error) from error
-        store = cls(db, lock)
+        store = cls(path, db, lock)
         try:
             async with _translated(path):
                 await db.execute("PRAGMA page_size=1024")  # measured: 30 bytes a reading against 101 on 4 kB pages
                 await db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-                await db.execute("PRAGMA journal_mode=WAL")
+                if await store._all("PRAGMA journal_mode=WAL") != [("wal",)]:
+                    raise DiskError(f"{path} cannot have a write-ahead log there; put the buffer on a local disk")
                 await db.execute("PRAGMA synchronous=FULL")
                 await db.execute("PRAGMA wal_autocheckpoint=2000")
                 await db.execute("PRAGMA journal_size_limit=4000000")
@@ -77,7 +87,7 @@ class Store:
         how = "immutable=1" if not wal.exists() else "readonly_shm=1" if shm.exists() else "cache=private"
         async with _translated(path):
             path.open("rb").close()  # says better than SQLite why it cannot
-            store = cls(await aiosqlite.connect(f"file:{quote(os.fspath(path))}?mode=ro&{how}", uri=True), None)
+            store = cls(path, await aiosqlite.connect(f"file:{quote(os.fspath(path))}?mode=ro&{how}", uri=True), None)
         try:
             async with _translated(path):
                 await store._check_version(path)
@@ -88,9 +98,8 @@ class Store:
 
     async def _prepare(self, path: Path) -> None:
         if not await self._all("SELECT 1 FROM sqlite_master WHERE name='meta'"):
-            await self._db.executescript(
-                f"BEGIN;{_SCHEMA}INSERT INTO meta VALUES('major',{SCHEMA_MAJOR}),('minor',0);COMMIT;"
-            )
+            version = f"INSERT INTO meta VALUES('major',{SCHEMA_MAJOR}),('minor',0);"
+            await self._db.executescript(f"BEGIN;{_SCHEMA}{version}COMMIT;")
         await self._check_version(path)
 
     async def _check_version(self, path: Path) -> None:
@@ -102,7 +111,7 @@ class Store:
 
     async def found(self) -> Found:
         """Read what the file holds: runs, books, notes and owned topics; samples are only counted."""
-        async with _translated():
+        async with _translated(self._path):
             runs = await self._all("SELECT id, gateway, run, boot, state FROM run ORDER BY id")
             names = {id_: (gateway, run) for id_, gateway, run, _, _ in runs}
             books: dict[int, Book] = {}
@@ -155,18 +164,12 @@ class Store:
                 "INSERT INTO book(id, run, device, kept, last, dropped) "
                 "VALUES(?, (SELECT id FROM run WHERE run=?), ?, ?, ?, ?) "
                 "ON CONFLICT(id) DO UPDATE SET kept=excluded.kept, last=excluded.last, dropped=excluded.dropped",
-                [(b.id, b.run, b.device, b.kept, b.taken if c.last else None, b.dropped) for b in c.books],
+                c.books,
             )
-        if c.rows:
-            await many(
-                "INSERT INTO sample VALUES(?,?,?,?,?,?,?,?,?)",
-                [
-                    (r.id, r.book, r.seq, r.stamp.wall, r.stamp.boot, r.stamp.synced, r.klass, r.size, r.body)
-                    for r in c.rows
-                ],
-            )
-        if c.delete_rows:
+        if c.delete_rows:  # before the inserts: what they free is used again at once
             await many("DELETE FROM sample WHERE id BETWEEN ? AND ?", _ranges(c.delete_rows))
+        if c.rows:
+            await many("INSERT INTO sample VALUES(?,?,?,?,?,?,?,?,?)", map(_to_disk, c.rows))
         if c.aside:
             await many("INSERT INTO aside(gateway, run, device, seq, reason, body) VALUES(?,?,?,?,?,?)", c.aside)
         if c.notes:
@@ -186,20 +189,20 @@ class Store:
     async def rows(self, after: int, limit: int, without_books: Iterable[int] = ()) -> list[Row]:
         """Samples on disk, oldest first, behind row id `after`, none of the given books."""
         books = ",".join(str(int(b)) for b in without_books)
-        async with _translated():
+        async with _translated(self._path):
             found = await self._all(
                 f"SELECT * FROM sample WHERE id > ? AND book NOT IN ({books}) ORDER BY id LIMIT ?",  # noqa: S608 - ints
                 (after, limit),
             )
         return [
-            Row(id_, book, seq, Stamp(wall, boot, bool(synced)), klass, size, body)
+            Row(id_, book, seq, Stamp(wall, boot, bool(synced)), klass, size, decompress(body))
             for id_, book, seq, wall, boot, synced, klass, size, body in found
         ]
 
     async def droppable(self, klass: int, limit: int, without: Iterable[int]) -> list[tuple[int, int, int, int, int]]:
         """(id, book, seq, size, bytes on disk) of the oldest samples of a class that are not among the given rows."""
         gone = set(without)
-        async with _translated():
+        async with _translated(self._path):
             rows = await self._all(
                 "SELECT id, book, seq, size, length(body) + 40 FROM sample WHERE class=? ORDER BY id LIMIT ?",
                 (klass, limit + len(gone)),
@@ -208,13 +211,13 @@ class Store:
 
     async def oldest(self) -> int | None:
         """Wall time (ns) of the oldest sample on disk."""
-        async with _translated():
+        async with _translated(self._path):
             rows = await self._all("SELECT wall FROM sample ORDER BY id LIMIT 1")
         return int(rows[0][0]) if rows else None
 
     async def used_bytes(self) -> int:
         """Bytes of the file that hold something; freed pages are used again and do not count."""
-        async with _translated():
+        async with _translated(self._path):
             ((pages,),) = await self._all("PRAGMA page_count")
             ((free,),) = await self._all("PRAGMA freelist_count")
             ((size,),) = await self._all("PRAGMA page_size")
@@ -223,9 +226,8 @@ class Store:
     async def close(self) -> None:
         """Close the file and let go of the lock."""
         try:
-            await self._db.close()
-        except sqlite3.Error:
-            pass  # nothing is open in it: a commit either happened or did not
+            with suppress(sqlite3.Error):  # nothing is open in it: a commit either happened or did not
+                await self._db.close()
         finally:
             if self._lock is not None:
                 self._lock.close()
@@ -235,16 +237,22 @@ class Store:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
-        async with _translated():
+        async with _translated(self._path):
             if self._db.in_transaction:  # a cancelled start of one; nothing of it was promised to anybody
                 await self._db.rollback()
             await self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                await self._db.execute("COMMIT")
             except BaseException:
-                await self._db.rollback()
+                await self._db.rollback()  # also after a failed COMMIT, which leaves the transaction open
                 raise
-            await self._db.execute("COMMIT")
+
+
+def _to_disk(r: Row) -> tuple[int | bytes, ...]:
+    """A row's columns. Called in SQLite's thread: compressing a long tail would hold up the event loop."""
+    assert r.body is not None
+    return r.id, r.book, r.seq, r.stamp.wall, r.stamp.boot, r.stamp.synced, r.klass, r.size, compress(r.body)
 
 
 def _ranges(ids: list[int]) -> list[tuple[int, int]]:
@@ -266,11 +274,14 @@ def _lock_file(path: Path) -> IO[str]:
         raise _disk_error(path, error) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         lock.seek(0)
         holder = lock.read().strip() or "unknown"
         lock.close()
         raise ConfigError(f"{path} is held by another labgate (process {holder}); stop it first") from None
+    except OSError as error:
+        lock.close()
+        raise _disk_error(path, error) from error
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
@@ -278,7 +289,7 @@ def _lock_file(path: Path) -> IO[str]:
 
 
 @asynccontextmanager
-async def _translated(path: Path | None = None) -> AsyncIterator[None]:
+async def _translated(path: Path) -> AsyncIterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:

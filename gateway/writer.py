@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway.buffer import TAIL_BYTES, Buffer, Held
 from gateway.errors import DiskError
 from gateway.limits import drop_over_limit
-from gateway.rows import STORED_RATIO, Commit, Row, compress, decompress, note
+from gateway.rows import STORED_RATIO, Commit, Row, note
 from gateway.store import Store
 
 log = logging.getLogger("labgate.buffer")
@@ -163,13 +163,10 @@ class Writer:
         books = {h.book for h in batch} | b.dropped.books() | set(b.books.values() if c.last else ())
         for book in books:
             book.id = book.id or store.next_id("book")
-        c.books = [*{*c.books, *books}]
+        c.books += [book.row(c.last) for book in books]
         for (gateway, run), entries in b.dropped.take().items():
             c.notes.append(note(store.next_id("note"), gateway, run, dropped=entries))
-        c.rows = [
-            Row(store.next_id("sample"), h.book.id, h.seq, h.stamp, h.klass, len(h.body), compress(h.body))
-            for h in batch
-        ]
+        c.rows = [Row(store.next_id("sample"), h.book.id, h.seq, h.stamp, h.klass, len(h.body), h.body) for h in batch]
         self._settle(store, c)
         try:
             await store.commit(c)
@@ -230,7 +227,7 @@ class Writer:
                 continue
             book = by_id[row.book]
             boot = self._boots.get(book.run, b.clock.boot_id)
-            held = Held(book, row.seq, row.stamp, boot, row.klass, decompress(row.body))
+            held = Held(book, row.seq, row.stamp, boot, row.klass, row.body or b"")
             held.row, held.sent = row.id, True
             b.busy[row.id] = held
             b.backlog.setdefault(book, deque()).append(held)
