@@ -14,7 +14,7 @@ from gateway.config import Site
 from gateway.device import Device, make_device
 from gateway.links import open_link
 from gateway.reading import Sample
-from gateway.supervisor import keep_running
+from gateway.supervisor import end, keep_running
 from gateway.uplink import Uplink
 from gateway.version import VERSION
 from gateway.writer import Writer
@@ -84,8 +84,7 @@ class App:
                 if self.uplink:
                     parts.append(group.create_task(self._status_now_and_then()))
                 await self._stop.wait()
-                for part in parts:
-                    part.cancel()
+                await end(parts, _STOP_WITHIN)
                 if self.uplink and uplink:
                     await self.uplink.stop(self.topics.status, status.offline("stopped", self.run_id))
                     await asyncio.wait([uplink], timeout=_STOP_WITHIN)

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 log = logging.getLogger("labgate.supervisor")
 
 _PAUSE = (1.0, 300.0)  # s, first and longest
+_AGAIN = 0.05  # s between two cancellations of a task that does not end
 _CALM = 60.0  # s without an error after which the pause begins anew
 
 
@@ -31,3 +33,16 @@ async def keep_running(
             return
         pause = first_pause if loop.time() - began > _CALM else min(max(2 * pause, first_pause), _PAUSE[1])
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]], within: float) -> None:
+    """Cancel tasks until they have ended, at most `within` s.
+
+    Once is not enough: on Python 3.11 `asyncio.wait_for` forgets a cancellation that meets the answer it waits for.
+    """
+    loop = asyncio.get_running_loop()
+    pending, until = set(tasks), loop.time() + within
+    while pending and loop.time() < until:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_AGAIN)

@@ -37,7 +37,7 @@ class Process:
         with self.log.open("a") as log:
             self._process = subprocess.Popen(  # noqa: S603 - commands of ours
                 self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
-                env=self._environment,
+                env=self._environment, process_group=0,  # Ctrl-C is for whoever started it
             )  # fmt: skip
         assert self._process.stdout is not None
         return self._process.stdout

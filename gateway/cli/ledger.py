@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
         path = load_site(Path(args.config)).buffer.path
         if not path.exists():
             raise LinkError(f"{error}, and there is no buffer file {path}", "missing") from None
-        rows = asyncio.run(_read(path))
+        rows = asyncio.run(read_file(path))
         source = f"{path} (no gateway listens on {socket})"
     if args.json:
         for row in rows:
@@ -42,7 +42,7 @@ def run(args: Namespace) -> int:
     return 0
 
 
-async def _read(path: Path) -> list[dict[str, Any]]:
+async def read_file(path: Path) -> list[dict[str, Any]]:
     """The rows the daemon would answer with, from the file of a stopped one, which stays as it is."""
     from gateway.answer_rows import book_row, held_row
     from gateway.store import Store

@@ -23,6 +23,8 @@ EXAMPLE = "labgate tail meter-1 --csv > meter-1.csv"
 
 Row = dict[str, Any]
 
+_END_WITHIN = 2.0  # s
+
 
 def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
@@ -59,7 +61,7 @@ def run(args: Namespace) -> int:
 async def _dry_run(found: "Site", configs: "list[DeviceConfig]", args: Namespace, form: Callable[[Row], None]) -> None:
     from gateway.answer_rows import sample_row, senml_row
     from gateway.cli import site
-    from gateway.supervisor import keep_running
+    from gateway.supervisor import end, keep_running
 
     samples: asyncio.Queue[Sample] = asyncio.Queue()
     said: dict[str, tuple[str, str | None]] = {}
@@ -81,14 +83,15 @@ async def _dry_run(found: "Site", configs: "list[DeviceConfig]", args: Namespace
                 group.create_task(keep_running(d.name, partial(d.poll, place / len(devices)), d.broken))
                 for place, d in enumerate(devices)
             ]
-            for _ in range(args.count) if args.count else itertools.count():
-                sample = await samples.get()
-                if args.raw:
-                    form(senml_row(found.gateway.id, sample))
-                else:
-                    form(sample_row(sample.device, sample.stamp.wall, sample.readings))
-            for poll in polls:
-                poll.cancel()
+            try:
+                for _ in range(args.count) if args.count else itertools.count():
+                    sample = await samples.get()
+                    if args.raw:
+                        form(senml_row(found.gateway.id, sample))
+                    else:
+                        form(sample_row(sample.device, sample.stamp.wall, sample.readings))
+            finally:
+                await end(polls, _END_WITHIN)
     finally:
         for link in links.values():
             await link.close()

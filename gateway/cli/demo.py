@@ -1,0 +1,173 @@
+"""The main job live: a broker, simulated devices on real wires, the real gateway, and what the hub receives.
+
+Everything runs on this machine, in processes of its own and a temporary folder, and ends with the demo (Ctrl-C).
+"""
+
+import asyncio
+import json
+import queue
+import signal
+import tempfile
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gateway.cli import FAILED, show
+from gateway.cli.ledger import read_file
+from gateway.cli.received import Tally, samples
+from gateway.errors import LinkError
+from gateway.mqtt import subscribe
+from gateway.testbed import Broker, Gateway, Simulator
+
+EXAMPLE = "labgate demo --seconds 20"
+
+GATEWAY = "demo"
+SHOWN = ("voltage_l1", "current_l1", "power", "energy_import", "temperature", "humidity")  # if a sample has them
+GOODBYE_WITHIN = 3.0  # s for what was sent last to arrive
+
+Heard = queue.SimpleQueue[tuple[float, str, bytes]]  # wall time (s), topic, payload
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("--seconds", "--duration", type=_seconds, metavar="N", help="end by itself after N seconds")
+
+
+def run(args: Namespace) -> int:
+    """Show it. Returns 1 when nothing arrived, or something is missing."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)  # end as with Ctrl-C: with everything that was started
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labgate-demo-")))
+        broker = stack.enter_context(Broker(folder))
+        print(f"broker   {broker.name} at {broker.url}")
+        meter = stack.enter_context(Simulator(folder, "eastron_sdm630", "--port", "0"))
+        print(f"meter-1  eastron_sdm630, simulated, Modbus TCP at {meter.url}")
+        room = stack.enter_context(Simulator(folder, "xy_md02"))
+        print(f"room-1   xy_md02, simulated, Modbus RTU on the pseudo-terminal {room.url}")
+        heard: Heard = queue.SimpleQueue()
+        stack.enter_context(
+            closing(subscribe(broker.url, "#", lambda topic, payload: heard.put((time.time(), topic, payload))))
+        )
+        gateway = stack.enter_context(Gateway(folder, _site(folder, broker.url, meter.url, room.url)))
+        print(f"gateway  labgate run, process {gateway.pid}\n")
+        view = View()
+        _watch(view, heard, gateway, args.seconds)
+        code = gateway.stop() if gateway.running() else FAILED
+        view.follow(heard, until=time.monotonic() + GOODBYE_WITHIN)
+        *books, held = asyncio.run(read_file(folder / "buffer.db"))
+        good = _sum_up(view.tally, books, held["held"])
+        if code != 0:
+            said = gateway.log.read_text().strip().splitlines()
+            raise LinkError(f"the gateway ended before it was told to, or badly; its last line: {said[-1:]}")
+    return 0 if good else FAILED
+
+
+def _site(folder: Path, hub: str, meter: str, room: str) -> dict[str, Any]:
+    """The configuration of the demo."""
+    return {
+        "gateway": {"id": GATEWAY},
+        "hub": {"url": hub},
+        "buffer": {"path": str(folder / "buffer.db")},
+        "links": {"panel": {"modbus": meter}, "bus-1": {"modbus": room, "baudrate": 9600}},
+        "devices": {
+            "meter-1": {"profile": "eastron_sdm630", "link": "panel", "every": "1s"},
+            "room-1": {"profile": "xy_md02", "link": "bus-1", "every": "1s"},
+        },
+    }
+
+
+def _watch(view: "View", heard: Heard, gateway: Gateway, seconds: float | None) -> None:
+    """Show what comes until the time is over, Ctrl-C, or the gateway is gone."""
+    end = None if seconds is None else time.monotonic() + seconds
+    try:
+        while gateway.running() and (end is None or time.monotonic() < end):
+            soon = time.monotonic() + 0.25
+            view.follow(heard, until=soon if end is None else min(soon, end))
+    except KeyboardInterrupt:
+        print()
+
+
+class View:
+    """Prints each message and counts the samples."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.gone = False  # the gateway has said goodbye: nothing comes after that
+
+    def follow(self, heard: Heard, until: float) -> None:
+        """Show messages until then (monotonic time), or until the gateway's goodbye."""
+        while not self.gone:
+            try:
+                self.show(*heard.get(timeout=max(until - time.monotonic(), 0)))
+            except queue.Empty:
+                return
+
+    def show(self, now: float, topic: str, payload: bytes) -> None:
+        """One line for each sample and each change of state."""
+        if not payload:
+            return
+        device, kind = (topic.split("/")[2:] + [""])[:2]
+        if kind == "data":
+            for sample in samples(payload):
+                latency = self.tally.count(sample, now)
+                chosen = {name: sample.readings[name] for name in SHOWN if name in sample.readings}
+                more = len(sample.readings) - len(chosen)
+                values = show.readings(chosen) + (f", {more} more" if more else "")
+                print(f"{_local(sample.time)}  {sample.device}  {values}  (seq {sample.seq}, {_ms(latency)})")
+        elif "status" in (device, kind):
+            status = json.loads(payload)
+            who = device if kind else "gateway"
+            said = (
+                f": {status['text']}" if status.get("text") else f", MQTT {status['mqtt']}" if "mqtt" in status else ""
+            )
+            print(f"{_local(now)}  {who} is {status['state']}{said}")
+            self.gone = self.gone or status["state"] == "offline"
+
+
+def _sum_up(tally: Tally, books: list[dict[str, Any]], held: dict[str, Any]) -> bool:
+    """Compare what arrived with the gateway's books; whether all is well."""
+    if not tally.samples():
+        print("\nnothing arrived at the hub")
+        return False
+    missing = 0
+    print()
+    for book in books:
+        taken = book.get("taken", book.get("kept"))
+        missing += len(tally.missing(book["device"], book["run"], taken))
+        print(
+            f"ledger   {book['device']}: taken {taken} = confirmed {book.get('confirmed', '?')}"
+            f" + held {book['held']} + dropped {book['dropped']}"
+        )
+    median, worst = tally.latency()
+    print(
+        f"hub      received {show.plural(tally.samples(), 'sample')} with {show.plural(tally.readings, 'reading')},"
+        f" {show.plural(tally.duplicates, 'duplicate')}, missing: {missing}\n"
+        f"latency  from the device's answer to the subscriber: median {_ms(median)}, worst {_ms(worst)}"
+    )
+    return missing == 0 and held["samples"] == 0 and len(tally.seen) == len(books)
+
+
+def _local(seconds: float) -> str:
+    return show.clock(datetime.fromtimestamp(seconds, UTC).isoformat())
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.1f} ms"
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _seconds(text: str) -> float:
+    """`20` or `20s`."""
+    from gateway.amounts import duration
+
+    try:
+        return duration(f"{text}s" if text.isdecimal() else text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
