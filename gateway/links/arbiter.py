@@ -19,10 +19,17 @@ class Arbiter:
         self._last_byte = asyncio.get_running_loop().time() + wire_time
 
     async def take(self, unit: int) -> None:
-        """Wait for the turn; one who asks a unit that owes an answer first waits outside the queue."""
-        if unit in self._owing:
-            await asyncio.sleep(self._owing.pop(unit) - asyncio.get_running_loop().time())
-        await self._turn.acquire()
+        """Wait for the turn. Who asks a unit that owes an answer lets the others go first until it is too late."""
+        while True:
+            await self._turn.acquire()
+            if unit not in self._owing:
+                return
+            wait = self._owing[unit] - asyncio.get_running_loop().time()
+            if wait <= 0:
+                del self._owing[unit]
+                return
+            self._turn.release()
+            await asyncio.sleep(wait)
 
     async def keep_silence(self, pause: float) -> None:
         """Wait until nothing has been on the wire for `pause` s."""

@@ -15,16 +15,16 @@ BLOCKS = re.findall(r"```(python|yaml)\n(.*?)```", README, re.DOTALL)
 
 
 class Fan:
-    """A link on which register 0 holds 900 and register 1 the alarms given."""
+    """A link on which register 0 holds 900 and register 1 the state given."""
 
     name, trace = "bus-1", None
 
-    def __init__(self, alarms: int) -> None:
-        self.alarms = alarms
+    def __init__(self, state: int) -> None:
+        self.state = state
 
     async def read_block(self, unit_id: int, table: str, address: int, count: int) -> bytes:
         assert (unit_id, table, address, count) == (4, "holding", 0, 2)
-        return b"\x03\x84" + self.alarms.to_bytes(2)
+        return b"\x03\x84" + self.state.to_bytes(2)
 
 
 async def test_the_driver(tmp_path: Path) -> None:
@@ -33,8 +33,8 @@ async def test_the_driver(tmp_path: Path) -> None:
     (tmp_path / "fan.py").write_text(source)
     driver = load_driver("fan.py", tmp_path)
     options = options_model(driver).model_validate({"unit_id": 4})
-    assert await driver(options, Fan(0)).read() == [Reading("filter_alarm", False), Reading("speed", 900, "1/min")]  # type: ignore[attr-defined]
-    assert await driver(options, Fan(1)).read() == [Reading("filter_alarm", True)]  # type: ignore[attr-defined]
+    assert await driver(options, Fan(0)).read() == [Reading("speed", 900, "1/min")]  # type: ignore[attr-defined]
+    assert await driver(options, Fan(1)).read() == []  # type: ignore[attr-defined]
 
 
 def test_the_driver_in_a_configuration(tmp_path: Path) -> None:

@@ -118,6 +118,19 @@ async def test_a_late_answer_never_passes_for_another(bus: Buses, serial: Ports,
     assert [request[2:4].hex() for request in peer.requests] == ["0064", "0000", "0001", "0002", "0003", "0004"]
 
 
+async def test_a_late_answer_never_passes_for_that_of_one_who_was_waiting(bus: Buses, serial: Ports) -> None:
+    peer = serial(lambda peer, request: peer.later(0.1 if len(peer.requests) == 1 else 0.0, words(request)))
+    plc = bus(peer.path)
+    async with asyncio.TaskGroup() as group:
+        late = group.create_task(fails(plc.read_block(1, "holding", 100, 1, timeout=0.03)))
+        same = group.create_task(plc.read_block(1, "holding", 5, 1))
+        other = group.create_task(plc.read_block(2, "holding", 6, 1))
+    assert late.result().reason == "timeout"
+    assert same.result() == b"\0\5"
+    assert other.result() == b"\0\6"
+    assert [request[0] for request in peer.requests] == [1, 2, 1]
+
+
 async def test_a_silent_unit_costs_others_little_more_than_its_time_out(bus: Buses, serial: Ports) -> None:
     peer = serial(lambda peer, request: at_once(peer, request) if request[0] == 2 else None)
     plc = bus(peer.path, timeout="100ms")

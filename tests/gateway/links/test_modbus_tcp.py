@@ -232,6 +232,16 @@ async def test_a_connection_that_broke_between_requests_is_opened_again(bus: Bus
     assert await plc.read_block(1, "holding", 6, 1) == b"\0\6"
 
 
+async def test_a_connection_on_which_nobody_answers_any_more_is_opened_anew(bus: Buses, tcp: Any) -> None:
+    peer, where = await tcp(silent)
+    plc = bus(where, timeout="10ms")
+    for _ in range(8):
+        await fails(plc.read_block(1, "holding", 5, 1))
+    assert peer.connections == 2
+    peer.script = words
+    assert await plc.read_block(1, "holding", 5, 1) == b"\0\5"
+
+
 async def test_close_ends_the_request_under_way(bus: Buses, tcp: Any) -> None:
     peer, where = await tcp(silent)
     plc = bus(where, timeout="60s")
