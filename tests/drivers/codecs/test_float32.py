@@ -3,6 +3,7 @@
 import math
 import struct
 from fractions import Fraction
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -47,6 +48,7 @@ def digits_of(number: float) -> int:
         ("43663333", 230.2),  # the next float32 to 230.2
         ("43663334", 230.20001),  # its neighbour, in the Eastron document
         ("3dcccccd", 0.1),
+        ("3aa95853", 0.001292),  # 8 digits read back as well, but not by this number: 0.0012919999
         ("00000000", 0.0),
         ("80000000", 0.0),
         ("4b800000", 16777216.0),
@@ -87,6 +89,20 @@ def test_powers_of_two(exponent: int) -> None:
     assert struct.pack(">f", number) == struct.pack(">f", value)
     excess = digits_of(number) - fewest_digits(int.from_bytes(struct.pack(">f", value)))
     assert excess == (1 if value in EXCEPTIONS else 0)
+
+
+def test_numbers_of_six_digits_survive() -> None:
+    """FLT_DIG is 6: a decimal of at most 6 digits comes back from a float32 as it went in."""
+    random = Random(3)
+    numbers = [
+        float(
+            f"{random.choice((-1, 1)) * random.uniform(0.1, 1):.{random.randrange(1, 7)}g}e{random.randrange(-12, 10)}"
+        )
+        for _ in range(20_000)
+    ]
+    values = [struct.unpack(">f", struct.pack(">f", number))[0] for number in numbers]
+    assert shortest(values) == numbers
+    assert [shortest_one(value) for value in values] == numbers
 
 
 def test_not_a_number_is_none_and_spoils_no_other() -> None:
