@@ -12,7 +12,7 @@ from gateway.driver import Driver, Options, driver_names, link_shape, load_drive
 from gateway.errors import ConfigError
 from gateway.links.base import Link, ModbusLink
 from gateway.names import check_name
-from gateway.problem import Fault, Problem, Way, group_of_keys, or_known, show
+from gateway.problem import Fault, Problem, Way, group_of_keys, halves, one_line, or_known, show
 from gateway.profile import PROFILE_KEYS, ProfileFile, read_profile
 from gateway.validation import bool_faults, check_keys, faults, unit_faults
 from gateway.yamltext import Document
@@ -88,7 +88,7 @@ class DeviceReader:
             driver = load_driver(name, self.base)
             return driver, options_model(driver)
         except ConfigError as error:
-            if str(error).startswith("no driver "):
+            if str(error).startswith("no driver ") and not name.endswith(".py"):
                 return ConfigError(f"no driver {show(name)}; {or_known(name, driver_names())}")
             return error
         except Exception as error:  # noqa: BLE001 - a foreign module; its annotations may name anything
@@ -122,9 +122,9 @@ class _Entry:
             driver, model = reader.driver(driver_name)
         except ConfigError as error:
             if keys.driver:
-                self.say(Fault(("driver",), *_halves(error)))
+                self.say(Fault(("driver",), *halves(error)))
             elif profile_file:
-                self.say(Fault(("driver",), *_halves(error)), profile_file.document)
+                self.say(Fault(("driver",), *halves(error)), profile_file.document)
             return None
         self.link(reader.links, driver_name, driver)
         options = self.options(model, driver_name, profile_file)
@@ -151,7 +151,7 @@ class _Entry:
         try:
             check_name(self.name)
         except ValueError as error:
-            self.say(Fault((), *_halves(error), at_key=True))
+            self.say(Fault((), *halves(error), at_key=True))
 
     def say(self, fault: Fault, other: Document | None = None) -> None:
         """Note what is wrong: in this device, or in another file (a profile)."""
@@ -159,8 +159,7 @@ class _Entry:
         doc, path = (other, fault.path) if other else (self.doc, (*self.way, *fault.path))
         if path in doc.broken and not fault.at_key and fault.mark is None:
             return  # the YAML reader has told what is wrong there
-        place = doc.place(fault._replace(path=path))
-        self.problems.append(Problem(place, fault.text, fault.instead, "warning" if fault.warning else "error", part))
+        self.problems.append(Problem.of(fault, doc.place(fault._replace(path=path)), part))
 
     def common(self) -> DeviceKeys:
         """The keys all devices have; wrong ones are noted and left out."""
@@ -179,7 +178,7 @@ class _Entry:
         try:
             found = reader.profile(keys.profile)
         except ConfigError as error:
-            self.say(Fault(("profile",), *_halves(error)))
+            self.say(Fault(("profile",), *halves(error)))
             return None
         for fault in found.faults:
             self.say(fault, found.document)
@@ -215,7 +214,7 @@ class _Entry:
             found += faults(error, given, model, lambda key: DEVICE_KEYS if key in own else PROFILE_KEYS)
         except Exception as error:  # noqa: BLE001 - foreign code: a validator with a bug must not stop the check
             told = f"driver {driver_name} failed to check its options: {type(error).__name__}: {error}"
-            found.append(Fault((), told.replace("\n", " "), "tell its author", at_key=True))
+            found.append(Fault((), one_line(told), "tell its author", at_key=True))
         if profile is None and "profile" in self.raw:
             found = [f for f in found if f.path]  # what is missing may stand in the profile that is not there
         for fault in found:
@@ -236,11 +235,6 @@ def same_unit(devices: Iterable[DeviceConfig]) -> list[tuple[str, str]]:
         if first != device.name:
             pairs.append((device.name, first))
     return pairs
-
-
-def _halves(error: Exception) -> tuple[str, str]:
-    text, _, instead = str(error).replace("\n", " ").partition("; ")
-    return text, instead
 
 
 def _kind(shape: type) -> str:

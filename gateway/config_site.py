@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.config_devices import DeviceConfig, DeviceReader, Links, same_unit
 from gateway.config_models import BufferConfig, GatewayConfig, HubConfig, ModbusLinkConfig
 from gateway.names import check_gateway, check_name
-from gateway.problem import Fault, Place, Problem, Way, group_of_keys, or_known, show
+from gateway.problem import Fault, Place, Problem, Way, group_of_keys, halves, or_known, show
 from gateway.validation import bool_faults, faults
 from gateway.yamltext import Document
 
@@ -77,8 +77,7 @@ class SiteReader:
         """Note a problem."""
         if fault.path in doc.broken and not fault.at_key and fault.mark is None:
             return  # the YAML reader has told what is wrong there
-        severity: Any = "warning" if fault.warning else "error"
-        self.site.problems.append(Problem(doc.place(fault), fault.text, fault.instead, severity, part))
+        self.site.problems.append(Problem.of(fault, doc.place(fault), part))
 
     def top(self, doc: Document) -> None:
         """The outermost keys of a file."""
@@ -114,7 +113,7 @@ class SiteReader:
             try:
                 raw = {**raw, "id": check_gateway(socket.gethostname())}
             except ValueError as error:
-                text, _, _ = str(error).partition("; ")
+                text, _ = halves(error)
                 at = ("gateway",) if "gateway" in top else ()
                 wrong = f"no gateway id, and the host name will not do: {text}"
                 self.say(self.main, Fault(at, wrong, "write gateway: {id: NAME}", at_key=True), "gateway")
@@ -173,8 +172,7 @@ class SiteReader:
         try:
             check_name(name)
         except ValueError as error:
-            text, _, instead = str(error).partition("; ")
-            self.say(doc, Fault(way, text, instead, at_key=True), _part(way))
+            self.say(doc, Fault(way, *halves(error), at_key=True), _part(way))
         later = [key for key in _LATER if isinstance(raw, dict) and key in raw]
         for key in later:
             text = f"{_LATER[key]} come with a later release, this one speaks Modbus only"
@@ -199,9 +197,8 @@ class SiteReader:
             wrong = self.first_error(f"devices.{name}")
             link = raw.get("link") if isinstance(raw, dict) else None
             if wrong is None and isinstance(link, str) and link in links.spoiled:
-                place = doc.place(Fault(("devices", name, "link"), ""))
-                text, instead = f'its link "{link}" is disabled', f"see {links.spoiled[link]}"
-                wrong = Problem(place, text, instead, part=f"devices.{name}")
+                fault = Fault(("devices", name, "link"), f'its link "{link}" is disabled', f"see {links.spoiled[link]}")
+                wrong = Problem.of(fault, doc.place(fault), f"devices.{name}")
             if wrong is not None:
                 self.site.disabled[name] = wrong
             elif config is not None:

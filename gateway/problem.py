@@ -43,6 +43,12 @@ class Problem:
     severity: Literal["error", "warning"] = "error"
     part: str = "file"
 
+    @classmethod
+    def of(cls, fault: Fault, place: Place, part: str) -> "Problem":
+        """A fault as a problem. Its texts may hold names from the file: whatever these are, it is one line."""
+        severity: Literal["error", "warning"] = "warning" if fault.warning else "error"
+        return cls(place, one_line(fault.text), one_line(fault.instead), severity, part)
+
     def __str__(self) -> str:
         warning = "warning: " if self.severity == "warning" else ""
         return f"{self.place}: {warning}{self.text}" + (f"; {self.instead}" if self.instead else "")
@@ -59,8 +65,20 @@ def show(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
-    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    text = one_line(text)
     return text if len(text) <= 60 else text[:57] + "…" + ('"' if isinstance(value, str) else "")
+
+
+def one_line(text: str) -> str:
+    """Foreign text as part of a line: printable, without line ends, not endless."""
+    text = " ".join(text.split()) if "\n" in text else text
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text[:400]) + ("…" if text[400:] else "")
+
+
+def halves(error: object) -> tuple[str, str]:
+    """An error with the text `what is wrong; what to write instead`, taken apart."""
+    text, _, instead = one_line(str(error)).partition("; ")
+    return text, instead
 
 
 def group_of_keys(name: Any, value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from gateway import units
-from gateway.problem import Fault, Way, did_you_mean, or_known, show
+from gateway.problem import Fault, Way, did_you_mean, halves, one_line, or_known, show
 
 # pydantic's error type -> what would be right there
 _KINDS = {
@@ -133,7 +133,7 @@ def _words(e: dict[str, Any], path: Way, known: frozenset[str]) -> tuple[str, st
     """(what is wrong, what to write instead) of one of pydantic's errors."""
     kind, value, ctx = e["type"], e["input"], e.get("ctx", {})
     if kind in ("value_error", "assertion_error"):
-        text, _, instead = str(ctx.get("error", e["msg"])).replace("\n", " ").partition("; ")
+        text, instead = halves(ctx.get("error", e["msg"]))
         return text or "this value is refused", instead
     if kind == "extra_forbidden":
         return f"unknown key {show(path[-1])}", or_known(path[-1], sorted(known))
@@ -158,7 +158,7 @@ def _words(e: dict[str, Any], path: Way, known: frozenset[str]) -> tuple[str, st
         if wanted == "a list" and not isinstance(value, (dict, type(None))):
             return f"{show(value)} is not a list", f"write [{show(value)}]"
         return f"{show(value)} is not {wanted}", _EXAMPLES[wanted]
-    said = str(e["msg"]).replace("\n", " ").removeprefix("Input should ").removeprefix("Value error, ")
+    said = one_line(str(e["msg"])).removeprefix("Input should ").removeprefix("Value error, ")
     return f"{show(value)} does not fit", said
 
 

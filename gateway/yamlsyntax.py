@@ -71,6 +71,8 @@ def explain(error: Any, text: str) -> tuple[tuple[int, int], str, str]:
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read")
     context = getattr(error, "context_mark", None)
     at = getattr(error, "problem_mark", None) or context
+    if context is not None and "could not find expected ':'" in problem:
+        at = context  # where the key begins, not where a colon would have been the last chance
     line, col = (at.line, at.column) if at is not None else (0, 0)
     lines = text.split("\n")
     if line >= len(lines):  # libyaml ends every file with a line end

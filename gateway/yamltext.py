@@ -21,8 +21,9 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 MAX_VALUES = 100_000  # an ordinary file of 1 MB has some 60,000; `[a,a,a,…` has half a million, which costs 150 MB
 
-# What YAML does not allow in a file. As alternatives, because one class of all of them takes 8 ms to compile.
-_FOREIGN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]|\ufeff|\ufffe|\uffff")
+# What YAML does not allow in a file, and line ends that libyaml counts and editors do not (U+0085, U+2028, U+2029).
+# As alternatives, because one class of all of them takes 8 ms to compile.
+_FOREIGN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\u2028|\u2029|\ufeff|\ufffe|\uffff")
 
 _Mark = tuple[int, int]
 
@@ -84,9 +85,9 @@ def parse_yaml(data: bytes, file: str) -> Document:
     if b"\0" in data:
         return doc.refuse((1, 1), "the file is binary, not text", "write it as UTF-8 text")
     try:
-        text = data.decode("utf-8-sig")
+        text = _lines(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig")
+        before = _lines(data[: error.start].decode("utf-8-sig"))
         return doc.refuse(_mark_after(before), f"byte 0x{data[error.start]:02x} is not UTF-8", "save the file as UTF-8")
     if foreign := _FOREIGN.search(text):
         wrong = f"the character U+{ord(foreign[0]):04X} does not belong in a text file"
@@ -98,6 +99,11 @@ def parse_yaml(data: bytes, file: str) -> Document:
     except yaml.YAMLError as error:
         return doc.refuse(*explain(error, text))
     return doc
+
+
+def _lines(text: str) -> str:
+    """With the line ends of Unix."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _mark_after(text: str) -> _Mark:

@@ -110,3 +110,9 @@ def told(site: Site) -> list[str]:
     """Every problem as a person reads it, file names without the folder."""
     folder = f"{site.path.parent}/"
     return [str(p).replace(folder, "") for p in site.problems]
+
+
+def marked(text: str) -> tuple[str, str]:
+    """The text without its mark », and LINE:COL of the character behind the mark."""
+    before, _, after = text.partition("»")
+    return before + after, f"{before.count(chr(10)) + 1}:{len(before.rpartition(chr(10))[2]) + 1}"

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.config import ConfigError, Place, Problem, load_site
-from tests.configuration import load, told, write
+from tests.configuration import load, marked, told, write
 
 GOOD_HUB = "gateway: {id: g1}\nhub: {url: 'mqtt://h', %s}\n"
 
@@ -208,9 +208,8 @@ NAME = 'cannot be a name (only A-Z, a-z, 0-9, "-", "_" and ".", beginning with a
 )
 def test_one_error(tmp_path, monkeypatch, text, expected):
     monkeypatch.setattr("socket.gethostname", lambda: "g1")
-    before, _, after = text.partition("»")
-    place = f"{before.count(chr(10)) + 1}:{len(before.rpartition(chr(10))[2]) + 1}"
-    lines = told(load(tmp_path, before + after))
+    text, place = marked(text)
+    lines = told(load(tmp_path, text))
     if "no device uses" not in expected:
         lines = [line for line in lines if "no device uses" not in line]
     assert lines == [f"gateway.yaml:{place}: {expected}"]

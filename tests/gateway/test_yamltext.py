@@ -168,7 +168,7 @@ COLUMN = "the indentation does not fit, or a colon or comma is missing; align ke
     [
         ("a: 1\nb: c: d", f"2:5: {COLON}"),
         ("a: b\n  c: d", f"2:4: {COLON}"),
-        ("a: 1\nfoo\nb: 2", "3:1: a key without a colon; write KEY: VALUE"),
+        ("a: 1\nfoo\nb: 2", "2:1: a key without a colon; write KEY: VALUE"),
         ("a:\n\tb: 1", "2:1: a tab cannot indent; use spaces"),
         ("a:\n  b: 1\n c: 1", f"3:2: {COLUMN}"),
         ("a: {b: 1", "1:4: the { that begins here is never closed; close it"),
