@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 log = logging.getLogger("labgate.supervisor")
@@ -11,6 +11,21 @@ log = logging.getLogger("labgate.supervisor")
 _PAUSE = (1.0, 300.0)  # s, first and longest
 _AGAIN = 0.05  # s between two cancellations of a task that does not end
 _CALM = 60.0  # s without an error after which the pause begins anew
+
+
+async def undisturbed(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` to its end also when the caller is cancelled meanwhile; the cancellation takes effect then."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        task.exception()  # seen
+        raise cancelled
+    task.result()
 
 
 async def keep_running(

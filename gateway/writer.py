@@ -14,6 +14,7 @@ from gateway.errors import DiskError
 from gateway.limits import drop_over_limit
 from gateway.rows import STORED_RATIO, Commit, Row, note
 from gateway.store import Store
+from gateway.supervisor import undisturbed
 
 log = logging.getLogger("labgate.buffer")
 
@@ -66,9 +67,9 @@ class Writer:
             try:
                 if self._store is None:
                     if loop.time() >= self._retry_at:
-                        await self._open()
+                        await undisturbed(self._open())
                 elif self._due() <= loop.time():
-                    await self._commit()
+                    await undisturbed(self._commit())
                 if self._buffer.fetch_wanted:
                     self._buffer.fetch_wanted = False
                     await self._fetch()
