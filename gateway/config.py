@@ -57,4 +57,4 @@ def load_site(path: Path) -> Site:
                 docs.append(read_yaml(file))
             except ConfigError as error:
                 docs.append(Document(str(file), faults=[Fault((), str(error).removeprefix(f"{file}: "))]))
-    return SiteReader(path, docs).site
+    return SiteReader(path, docs).read()

@@ -11,7 +11,6 @@ from gateway.config_models import DEVICE_KEYS, DeviceKeys, ModbusLinkConfig
 from gateway.driver import Driver, Options, driver_names, link_shape, load_driver, options_model
 from gateway.errors import ConfigError
 from gateway.links.base import Link, ModbusLink
-from gateway.names import check_name
 from gateway.problem import Fault, Problem, Way, group_of_keys, halves, one_line, or_known, show
 from gateway.profile import PROFILE_KEYS, ProfileFile, read_profile
 from gateway.validation import bool_faults, check_keys, faults, unit_faults
@@ -41,7 +40,7 @@ class DeviceConfig:
 class Links:
     """The links devices may name: usable ones, and those spoiled by an error, with that error."""
 
-    usable: dict[str, ModbusLinkConfig] = field(default_factory=dict)
+    usable: dict[str, ModbusLinkConfig]
     spoiled: dict[str, Problem] = field(default_factory=dict)
 
 
@@ -54,7 +53,7 @@ class DeviceReader:
         self._profiles: dict[str, ProfileFile | ConfigError] = {}
         self._drivers: dict[str, tuple[type[Driver], type[Options]] | ConfigError] = {}
 
-    def read(self, name: str, raw: Any, doc: Document) -> tuple[DeviceConfig | None, list[Problem]]:
+    def read(self, name: str | int, raw: Any, doc: Document) -> tuple[DeviceConfig | None, list[Problem]]:
         """The device at `devices.NAME` of `doc`, if nothing is wrong with it, and its problems."""
         entry = _Entry(name, raw, doc)
         config = entry.check(self)
@@ -98,14 +97,13 @@ class DeviceReader:
 class _Entry:
     """One device under examination."""
 
-    def __init__(self, name: str, raw: Any, doc: Document) -> None:
-        self.name, self.raw, self.doc = name, raw, doc
+    def __init__(self, name: str | int, raw: Any, doc: Document) -> None:
+        self.name, self.raw, self.doc = str(name), raw, doc
         self.way: Way = ("devices", name)
         self.problems: list[Problem] = []
 
     def check(self, reader: DeviceReader) -> DeviceConfig | None:
         """Look at everything; None where something needed is missing."""
-        self.named()
         if not isinstance(self.raw, dict):
             text = group_of_keys(self.name, self.raw)
             self.say(Fault((), text, "write driver: NAME and its options", at_key=self.raw is None))
@@ -115,7 +113,7 @@ class _Entry:
         profile = profile_file.profile if profile_file else None
         driver_name = keys.driver or (profile.driver if profile else None)
         if driver_name is None:
-            if not {"driver", "profile"} & self.raw.keys():
+            if self.raw.get("driver") is None and self.raw.get("profile") is None:
                 self.say(Fault((), "neither driver nor profile", "add driver: NAME or profile: NAME", at_key=True))
             return None
         try:
@@ -145,13 +143,6 @@ class _Entry:
             max_quantities=keys.max_quantities,
             isolate=keys.isolate,
         )
-
-    def named(self) -> None:
-        """The name itself."""
-        try:
-            check_name(self.name)
-        except ValueError as error:
-            self.say(Fault((), *halves(error), at_key=True))
 
     def say(self, fault: Fault, other: Document | None = None) -> None:
         """Note what is wrong: in this device, or in another file (a profile)."""

@@ -1,6 +1,7 @@
 """A whole configuration: puts a Site together from gateway.yaml and devices.d/, with every problem at its place."""
 
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,27 +50,28 @@ class SiteReader:
     def __init__(self, path: Path, docs: list[Document]) -> None:
         self.site = Site(path)
         self.base = path.parent.absolute()
-        self.main = docs[0]
-        self.unreadable = self.main.value is None and bool(self.main.faults)
-        for doc in docs:
+        self.docs, self.main = docs, docs[0]
+
+    def read(self) -> Site:
+        """The site, with every problem. Of a site with a file that is no YAML, only what is wrong with its YAML."""
+        site = self.site
+        for doc in self.docs:
             for fault in doc.faults:
                 self.say(doc, fault, _part(fault.path))
-            self.top(doc)
-        if not self.unreadable:
+        if all(doc.value is not None or all(f.warning for f in doc.faults) for doc in self.docs):
+            for doc in self.docs:
+                self.top(doc)
             self.general()
-        links = Links()
-        for name, (raw, doc) in self.named(docs, "links").items():
-            self.link(name, raw, doc, links)
-        self.site.links = links.usable
-        self.devices(docs, links)
-        self.unused(docs)
-        unique = {(p.place, p.text): p for p in reversed(self.site.problems)}  # a profile's errors, once
-        self.site.problems = sorted(unique.values(), key=lambda p: self.order(docs, p.place))
+            links = self.links()
+            self.devices(links)
+            self.unused_links()
+        unique = {(p.place, p.text): p for p in reversed(site.problems)}  # a profile's errors, once
+        site.problems = sorted(unique.values(), key=lambda p: self.order(p.place))
+        return site
 
-    @staticmethod
-    def order(docs: list[Document], place: Place) -> tuple[int, str, int, int]:
+    def order(self, place: Place) -> tuple[int, str, int, int]:
         """Problems are told in the order of the files, profiles last."""
-        files = [doc.file for doc in docs]
+        files = [doc.file for doc in self.docs]
         at = files.index(place.file) if place.file in files else len(files)
         return at, place.file, place.line, place.col
 
@@ -85,24 +87,21 @@ class SiteReader:
         if doc.value is None:
             doc.value = {}
         elif not isinstance(doc.value, dict):
-            self.say(
-                doc, Fault((), f"{show(doc.value)} is not a configuration", f"write {allowed[0]}: and the like"), "file"
-            )
+            text, instead = f"{show(doc.value)} is not a configuration", f"write {allowed[0]}: and the like"
+            self.say(doc, Fault((), text, instead), "file")
             doc.value = {}
         for key in doc.value:
-            if key == "report":
-                self.say(
-                    doc, Fault((key,), "report on change comes with a later release", "remove it", at_key=True), "file"
-                )
-            elif key == "web" and doc is self.main:
-                text = "the web page comes with a later release, there is none now"
-                self.say(doc, Fault((key,), text, "remove it until then", at_key=True, warning=True), "file")
-            elif key in _TOP and key not in allowed:
-                self.say(
-                    doc, Fault((key,), f'"{key}" belongs in {self.main.file}', "move it there", at_key=True), "file"
-                )
-            elif key not in allowed:
-                self.say(doc, Fault((key,), f"unknown key {show(key)}", or_known(key, allowed), at_key=True), "file")
+            if key == "web" and doc is self.main:
+                text, instead = "the web page comes with a later release, there is none now", "remove it until then"
+            elif key in allowed:
+                continue
+            elif key == "report":
+                text, instead = "report on change comes with a later release", "remove it"
+            elif key in _TOP:
+                text, instead = f'"{key}" belongs in {self.main.file}', "move it there"
+            else:
+                text, instead = f"unknown key {show(key)}", or_known(key, allowed)
+            self.say(doc, Fault((key,), text, instead, at_key=True, warning=key == "web" and doc is self.main), "file")
 
     def general(self) -> None:
         """gateway, hub and buffer."""
@@ -141,10 +140,10 @@ class SiteReader:
             self.say(doc, fault._replace(path=(*way, *fault.path)), part)
         return None if found else value
 
-    def named(self, docs: list[Document], group: str) -> dict[str, tuple[Any, Document]]:
-        """All entries of `links` or `devices`, over all files; a name twice is an error at both places."""
-        found: dict[str, tuple[Any, Document]] = {}
-        for doc in docs:
+    def named(self, group: str) -> Iterator[tuple[Any, Any, Document]]:
+        """Name, entry and file of all `links` or `devices`; a name twice is an error that tells both places."""
+        found: dict[str, Place] = {}
+        for doc in self.docs:
             entries = doc.value.get(group)
             if entries is None:
                 continue
@@ -153,82 +152,73 @@ class SiteReader:
                 self.say(doc, Fault((group,), text, instead), "file")
                 continue
             for name, raw in entries.items():
-                way = (group, name)
-                if not isinstance(name, str):
-                    text, instead = f"the name {name} is a number", f'write "{name}", in quotes'
-                    self.say(doc, Fault(way, text, instead, at_key=True), _part(way))
-                if str(name) in found:
-                    first = found[str(name)][1]
-                    other = first.place(Fault(way, "", at_key=True))
-                    text = f"the name {show(name)} is taken, it also stands at {other}"
-                    self.say(doc, Fault(way, text, "rename one of them", at_key=True), _part(way))
-                else:
-                    found[str(name)] = (raw, doc)
-        return found
+                here = Fault((group, name), "", at_key=True)
+                first = found.setdefault(str(name), doc.place(here))
+                if first != doc.place(here):
+                    text = f"the name {show(name)} is taken, it also stands at {first}"
+                    self.say(doc, here._replace(text=text, instead="rename one of them"), _part(here.path))
+                    continue
+                try:
+                    check_name(name)
+                except ValueError as error:
+                    text, instead = halves(error)
+                    self.say(doc, here._replace(text=text, instead=instead), _part(here.path))
+                yield name, raw, doc
 
-    def link(self, name: str, raw: Any, doc: Document, links: Links) -> None:
-        """One link: usable, or spoiled."""
-        way = ("links", name)
-        try:
-            check_name(name)
-        except ValueError as error:
-            self.say(doc, Fault(way, *halves(error), at_key=True), _part(way))
-        later = [key for key in _LATER if isinstance(raw, dict) and key in raw]
-        for key in later:
-            text = f"{_LATER[key]} come with a later release, this one speaks Modbus only"
-            self.say(doc, Fault((*way, key), text, "remove this link and its devices", at_key=True), _part(way))
-        config = None if later else self.checked(ModbusLinkConfig, raw, way, doc)
-        wrong = self.first_error(_part(way))
-        if config is not None and wrong is None:
-            links.usable[name] = config
-        elif wrong is not None:
-            links.spoiled[name] = wrong
+    def links(self) -> Links:
+        """All links: usable, or spoiled by an error."""
+        links = Links(self.site.links)
+        for name, raw, doc in self.named("links"):
+            way = ("links", name)
+            later = [key for key in _LATER if isinstance(raw, dict) and key in raw]
+            for key in later:
+                text = f"{_LATER[key]} come with a later release, this one speaks Modbus only"
+                self.say(doc, Fault((*way, key), text, "remove this link and its devices", at_key=True), _part(way))
+            config = None if later else self.checked(ModbusLinkConfig, raw, way, doc)
+            if config is not None and isinstance(name, str):
+                links.usable[name] = config
+        for name in {p.part.removeprefix("links."): None for p in self.site.problems if p.part.startswith("links.")}:
+            if (wrong := self.first_error(f"links.{name}")) is not None:
+                links.usable.pop(name, None)
+                links.spoiled[name] = wrong
+        return links
 
     def first_error(self, part: str) -> Problem | None:
         """The first error that spoils a part."""
         return next((p for p in self.site.problems if p.part == part and p.severity == "error"), None)
 
-    def devices(self, docs: list[Document], links: Links) -> None:
+    def devices(self, links: Links) -> None:
         """All devices: usable, or disabled and why."""
-        reader = DeviceReader(self.site.path.parent, links)
-        for name, (raw, doc) in self.named(docs, "devices").items():
+        site, reader = self.site, DeviceReader(self.site.path.parent, links)
+        found: dict[str, tuple[DeviceConfig | None, Document]] = {}
+        for name, raw, doc in self.named("devices"):
             config, problems = reader.read(name, raw, doc)
-            self.site.problems += problems
+            site.problems += problems
+            found[str(name)] = config, doc
+        for name, (config, doc) in found.items():
             wrong = self.first_error(f"devices.{name}")
-            link = raw.get("link") if isinstance(raw, dict) else None
-            if wrong is None and isinstance(link, str) and link in links.spoiled:
-                fault = Fault(("devices", name, "link"), f'its link "{link}" is disabled', f"see {links.spoiled[link]}")
+            if wrong is None and config is not None and config.link in links.spoiled:
+                text, instead = f'its link "{config.link}" is disabled', f"see {links.spoiled[config.link]}"
+                fault = Fault(("devices", name, "link"), text, instead)
                 wrong = Problem.of(fault, doc.place(fault), f"devices.{name}")
             if wrong is not None:
-                self.site.disabled[name] = wrong
+                site.disabled[name] = wrong
             elif config is not None:
-                self.site.devices[name] = config
-        for later, earlier in same_unit(self.site.devices.values()):
-            device = self.site.devices[later]
-            unit_id = getattr(device.options, "unit_id", None)
-            text = f'unit {unit_id} on "{device.link}" is asked by "{earlier}" too'
-            doc = next(doc for doc in docs if later in (doc.value.get("devices") or {}))
-            self.say(
-                doc,
-                Fault(("devices", later, "unit_id"), text, "give each its own unit_id", warning=True),
-                f"devices.{later}",
-            )
+                site.devices[name] = config
+        for later, earlier in same_unit(site.devices.values()):
+            text = f'it asks the same unit on "{site.devices[later].link}" as "{earlier}"'
+            fault = Fault(("devices", later, "unit_id"), text, "give each its own unit_id", warning=True)
+            self.say(found[later][1], fault, f"devices.{later}")
 
-    def unused(self, docs: list[Document]) -> None:
+    def unused_links(self) -> None:
         """Links that no device names."""
-        named = {raw["link"] for doc in docs for raw in _entries(doc) if isinstance(raw.get("link"), str)}
-        for doc in docs:
+        named = {raw["link"] for doc in self.docs for raw in _entries(doc) if isinstance(raw.get("link"), str)}
+        for doc in self.docs:
             links = doc.value.get("links")
             for name in links if isinstance(links, dict) else ():
                 if name in self.site.links and name not in named:
-                    fault = Fault(
-                        ("links", name),
-                        f'no device uses link "{name}"',
-                        "remove it, or name it in a device",
-                        True,
-                        warning=True,
-                    )
-                    self.say(doc, fault, f"links.{name}")
+                    text, instead = f'no device uses link "{name}"', "remove it, or name it in a device"
+                    self.say(doc, Fault(("links", name), text, instead, at_key=True, warning=True), f"links.{name}")
 
 
 def _entries(doc: Document) -> list[dict[Any, Any]]:

@@ -17,8 +17,10 @@ _FACTORY = (
 FACTORY = frozenset(_FACTORY.split())
 
 
-def check_name(name: str) -> str:
+def check_name(name: str | int) -> str:
     """The name itself. Raises ValueError whose text says what to write instead."""
+    if not isinstance(name, str):
+        raise ValueError(f'the name {name} is a number; write "{name}", in quotes')
     if name.startswith("guest-"):
         raise ValueError(f"{show(name)} begins with guest-, which is for guests; choose another name")
     if len(name) > MAX_NAME:

@@ -330,13 +330,25 @@ def test_what_does_not_belong_into_devices_d(tmp_path):
     site = load(
         tmp_path,
         "gateway: {id: g1}\n",
-        **{"devices.d/b.yaml": "hub: {url: mqtt://h}\nweb: {}\nlinkz: {}\n", "devices.d/c.yaml": "a: ["},
+        **{"devices.d/b.yaml": "hub: {url: mqtt://h}\nweb: {}\nlinkz: {}\n"},
     )
     assert told(site) == [
         'devices.d/b.yaml:1:1: "hub" belongs in gateway.yaml; move it there',
         'devices.d/b.yaml:2:1: "web" belongs in gateway.yaml; move it there',
         'devices.d/b.yaml:3:1: unknown key "linkz"; did you mean "links"?',
-        "devices.d/c.yaml:1:5: the file ends inside a bracket; close it",
+    ]
+    assert site.fatal == site.problems
+
+
+def test_with_a_broken_file_in_devices_d_nothing_else_is_told(tmp_path):
+    site = load(
+        tmp_path,
+        "gateway: {id: g1}\ndevices: {a: {profile: p1, link: there, unit_id: 1}}\n",
+        **{"devices.d/b.yaml": "links: {there: {modbus: /dev/x}\n", "devices.d/c.yaml": "a: 1\na: 1\n"},
+    )
+    assert told(site) == [
+        "devices.d/b.yaml:1:8: the { that begins here is never closed; close it",
+        'devices.d/c.yaml:2:1: duplicate key "a", first in line 1; remove one of them',
     ]
     assert site.fatal == site.problems
 

@@ -18,6 +18,7 @@ GOOD = "driver: ./probe.py, link: bus, unit_id: 1"
         ("»7: {GOOD}", 'the name 7 is a number; write "7", in quotes'),
         ("»guest-9: {GOOD}", '"guest-9" begins with guest-, which is for guests; choose another name'),
         ("a: {GOOD}\n  »a: {}", 'duplicate key "a", first in line 5; remove one of them'),
+        ("»d: {driver: , link: bus}", "neither driver nor profile; add driver: NAME or profile: NAME"),
         # common keys
         ("d: {GOOD, every: »2 sec}", f'"2 sec" is not a duration; {DURATION}'),
         ("d: {GOOD, every: »0s}", f"a duration of 0 makes no sense here; {DURATION}"),
@@ -147,7 +148,9 @@ def test_all_errors_of_a_device_at_once(tmp_path):
 
 def test_two_devices_at_one_unit(tmp_path):
     site = device(tmp_path, f"  a: {{{GOOD}}}\n  b: {{{GOOD[:-1]}2}}\n  c: {{{GOOD}}}\n")
-    assert told(site) == ['gateway.yaml:7:47: warning: unit 1 on "bus" is asked by "a" too; give each its own unit_id']
+    assert told(site) == [
+        'gateway.yaml:7:47: warning: it asks the same unit on "bus" as "a"; give each its own unit_id'
+    ]
     assert list(site.devices) == ["a", "b", "c"]
 
 
