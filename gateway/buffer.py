@@ -5,8 +5,9 @@ always balance; the file belongs to the writer (writer.py).
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 
 from gateway.clock import Clock
 from gateway.ledger import Book, Dropped, read_note
@@ -15,6 +16,8 @@ from gateway.rows import Commit, Note, compress
 
 TAIL_BYTES = 16_000_000
 CLASSES: tuple[Class, ...] = ("bulk", "normal", "alarm")  # the order in which they are given up
+
+_class = attrgetter("klass")
 
 
 class Held:
@@ -54,7 +57,7 @@ class Buffer:
         self.backlog: dict[Book, deque[Held]] = {}  # fetched from disk
         self.offer: Callable[[], None] = lambda: None  # the uplink's: something waits to be sent
         # For the writer:
-        self.tail: deque[Held] = deque()
+        self.tail: OrderedDict[Held, None] = OrderedDict()  # neither confirmed nor on disk, oldest first
         self.tail_bytes = 0
         self.pending = Commit()  # deletes and notes that wait for the next commit
         self.pending_since: float | None = None
@@ -78,7 +81,7 @@ class Buffer:
             book = self.books[device] = Book(self.gateway, self.run, device)
         held = Held(book, book.take(), stamp, self.clock.boot_id, CLASSES.index(klass), body)
         held.taken = asyncio.get_running_loop().time()
-        self.tail.append(held)
+        self.tail[held] = None
         self.tail_bytes += len(body)
         self.taken_bytes += len(body)
         lane = self.live.get(book)
@@ -88,8 +91,8 @@ class Buffer:
             lane.append(held)
         if not self.armed:
             self.arm()
-        if self.tail_bytes > TAIL_BYTES:
-            self._tail_full()
+        if self.tail_full:
+            self._make_room()
         self.offer()
         return held.seq
 
@@ -149,8 +152,9 @@ class Buffer:
     def _drop(self, held: Held, reason: str) -> None:
         held.book.drop(1)
         self.dropped.add(held.book, held.seq, reason)
+        # Until its note is on disk a kill loses it unnamed: that is due when the sample itself would have been.
+        self.later(held.taken if held.row is None else None)
         self._let_go(held)
-        self.later()
 
     def _let_go(self, held: Held) -> None:
         held.gone = True
@@ -159,9 +163,8 @@ class Buffer:
             self.row_gone(held.book, held.row, len(held.body))
             self.later()
         else:
-            tail = self.tail
-            while tail and tail[0].gone:
-                self.tail_bytes -= len(tail.popleft().body)
+            del self.tail[held]
+            self.tail_bytes -= len(held.body)
 
     def row_gone(self, book: Book, row: int, size: int) -> None:
         """A row is not held any more; it is deleted by the next commit."""
@@ -172,16 +175,23 @@ class Buffer:
         if run in self.rows_left:
             self.rows_left[run] -= 1
 
-    def _tail_full(self) -> None:
-        """Commit at once; where the disk cannot, or is far too slow, the oldest go, declared."""
-        self.wake()
+    @property
+    def tail_full(self) -> bool:
+        """Whether the tail is to be written now, however young it is."""
+        return self.tail_bytes > TAIL_BYTES
+
+    def _make_room(self) -> None:
+        """Commit at once; where the disk cannot, or is far too slow, some go, declared: class first, then oldest."""
+        if self.trouble is None:
+            self.wake()
         limit = TAIL_BYTES if self.trouble else 2 * TAIL_BYTES
-        while self.tail_bytes > limit:
-            oldest = next((h for h in self.tail if not h.flying and not h.gone), None)
-            if oldest is None:
-                return
-            self.leave_lane(oldest)
-            self._drop(oldest, "memory limit")
+        if self.tail_bytes <= limit:
+            return
+        for held in sorted((h for h in self.tail if not h.flying), key=_class):
+            if self.tail_bytes <= limit - limit // 16:  # some more, so that this is not done for every sample
+                break
+            self.leave_lane(held)
+            self._drop(held, "memory limit")
 
     def leave_lane(self, held: Held) -> None:
         """It goes on without the live lane: written to disk, or dropped."""
@@ -191,10 +201,12 @@ class Buffer:
             if not lane:
                 del self.live[held.book]
 
-    def later(self) -> None:
-        """Something waits for the next commit, at most `commit_every`."""
-        if self.pending_since is None:
-            self.pending_since = asyncio.get_running_loop().time()
+    def later(self, since: float | None = None) -> None:
+        """Something waits for the next commit, at most `commit_every` (from loop time `since`, or from now)."""
+        if since is None:
+            since = asyncio.get_running_loop().time()
+        if self.pending_since is None or since < self.pending_since:
+            self.pending_since = since
             if not self.armed:
                 self.arm()
 
@@ -202,12 +214,11 @@ class Buffer:
 
     def held(self) -> tuple[int, int]:
         """(samples, bytes) not confirmed, in memory and on disk."""
-        sizes = [len(h.body) for h in self.tail if not h.gone]
-        return len(sizes) + self.on_disk, sum(sizes) + self.disk_bytes
+        return len(self.tail) + self.on_disk, self.tail_bytes + self.disk_bytes
 
     def oldest(self) -> int | None:
         """Wall time (ns) of the oldest held sample in memory, or None; `Store.oldest` knows those on disk."""
-        return next((h.stamp.wall for h in self.tail if not h.gone), None)
+        return next((h.stamp.wall for h in self.tail), None)
 
     def all_books(self) -> list[Book]:
         """Books of earlier runs that are not settled, then those of this run."""

@@ -23,7 +23,7 @@ async def drop_over_limit(store: Store, b: Buffer, folder: Path, max_bytes: int,
         limit = min(limit, used + disk.f_bavail * disk.f_frsize - keep_free)
     except OSError:
         pass  # the commit itself will say what is wrong with the disk
-    over = used + sum(len(h.body) for h in b.tail if not h.gone) * STORED_RATIO - limit
+    over = used + b.tail_bytes * STORED_RATIO - limit
     by_id = {book.id: book for book in b.all_books()}
     for klass in range(len(CLASSES)):
         went = True

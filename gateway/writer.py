@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.buffer import TAIL_BYTES, Buffer, Held
+from gateway.buffer import Buffer, Held
 from gateway.errors import DiskError
 from gateway.limits import drop_over_limit
 from gateway.rows import STORED_RATIO, Commit, Row, note
@@ -158,7 +158,7 @@ class Writer:
         assert store is not None
         await drop_over_limit(store, b, self.path.parent, self.max_bytes, self.keep_free)
         c, b.pending, b.pending_since = b.pending, Commit(), None
-        batch = [h for h in b.tail if not h.gone]
+        batch = list(b.tail)
         for h in batch:
             h.book.kept = max(h.book.kept, h.seq)
         books = {h.book for h in batch} | b.dropped.books() | set(b.books.values() if c.last else ())
@@ -180,8 +180,6 @@ class Writer:
             self.commit_seconds = time.monotonic() - began
         for h, row in zip(batch, c.rows, strict=True):
             self._written(h, row)
-        while b.tail and (b.tail[0].gone or b.tail[0].row is not None):
-            b.tail_bytes -= len(b.tail.popleft().body)
         for row_id in c.delete_rows:
             b.busy.pop(row_id, None)
         for run in c.forget_runs:
@@ -197,10 +195,13 @@ class Writer:
         h.sent = h.sent or not h.flying
         b.on_disk += 1
         b.disk_bytes += row.size
-        if h.gone:  # confirmed or refused while it was being written
+        if h.gone:  # confirmed or given up while it was being written
             b.row_gone(h.book, row.id, row.size)
             b.later()
-        elif h.flying:
+            return
+        del b.tail[h]
+        b.tail_bytes -= row.size
+        if h.flying:
             b.busy[row.id] = h
         else:
             b.leave_lane(h)
@@ -238,16 +239,13 @@ class Writer:
 
     def _due(self) -> float:
         """Loop time at which the next commit must begin, or infinity. Rule 4."""
-        b, due = self._buffer, math.inf
+        b = self._buffer
+        since = math.inf if b.pending_since is None else b.pending_since
         if b.tail:
-            # Twice the last commit, at least a twentieth for a loop that is late, never more than half.
-            lead = min(max(2 * self.commit_seconds, self.commit_every / 20), self.commit_every / 2)
-            due = b.tail[0].taken + self.commit_every - lead
-            if b.tail_bytes > TAIL_BYTES:
-                due = -math.inf
-        if b.pending_since is not None:
-            due = min(due, b.pending_since + self.commit_every)
-        return max(due, self._retry_at)
+            since = -math.inf if b.tail_full else min(since, next(iter(b.tail)).taken)
+        # Twice the last commit, at least a twentieth for a loop that is late, never more than half.
+        lead = min(max(2 * self.commit_seconds, self.commit_every / 20), self.commit_every / 2)
+        return max(since + self.commit_every - lead, self._retry_at)
 
     def _arm(self) -> None:
         """One timer, for the next commit; none while nothing waits."""
