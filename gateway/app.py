@@ -11,7 +11,7 @@ from gateway import payload, status
 from gateway.buffer import Buffer
 from gateway.clock import Clock
 from gateway.config import Site
-from gateway.device import Device, make_device
+from gateway.device import Device, make_device, phases
 from gateway.links import open_link
 from gateway.reading import Sample
 from gateway.supervisor import end, keep_running
@@ -77,8 +77,9 @@ class App:
             async with asyncio.TaskGroup() as group:
                 writer = group.create_task(self.writer.run())
                 parts = [group.create_task(service()) for service in services]
-                for place, device in enumerate(self.devices.values()):
-                    poll = partial(device.poll, place / len(self.devices))
+                spread = phases([device.config.link for device in self.devices.values()])
+                for phase, device in zip(spread, self.devices.values(), strict=True):
+                    poll = partial(device.poll, phase)
                     parts.append(group.create_task(keep_running(device.name, poll, device.broken)))
                 uplink = self.uplink and group.create_task(keep_running("uplink", self.uplink.run, lambda _: None))
                 if self.uplink:

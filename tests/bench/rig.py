@@ -1,7 +1,6 @@
 """The real parts, each a process of its own: broker, devices, hub, daemon; and what a process has used."""
 
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -20,21 +19,6 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SECOND = 1_000_000_000  # ns
 REGISTERS = 100
-
-# Only where gateway/cli is not there yet.
-STAND_IN = """
-import asyncio, os, signal, sys
-from pathlib import Path
-from gateway.app import App
-from gateway.config import load_site
-async def main():
-    app = App(load_site(Path(sys.argv[2])))
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, app.stop)
-    await app.run()
-asyncio.run(main())
-os._exit(0)
-"""
 
 
 def free_port() -> int:
@@ -205,10 +189,9 @@ class Rig:
     def start_daemon(self) -> Process:
         """`labgate run`."""
         script = Path(sys.executable).with_name("labgate")
-        command: list[str | Path] = [script, "-c", self.site, "run", "--socket", self.folder / "control.sock"]
-        if importlib.util.find_spec("gateway.cli") is None or not script.exists():
-            command = [sys.executable, "-c", STAND_IN, "-c", self.site]
-        self.daemon = Process(*command, log=self.folder / "daemon.log")
+        program = [script] if script.exists() else [sys.executable, "-m", "gateway.cli"]
+        arguments = ["-c", self.site, "run", "--socket", self.folder / "control.sock"]
+        self.daemon = Process(*program, *arguments, log=self.folder / "daemon.log")
         return self.daemon
 
     def report(self) -> dict[str, Any]:

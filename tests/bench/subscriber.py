@@ -149,6 +149,8 @@ def main(port: int) -> None:
             with contextlib.suppress(OSError):
                 data = wire.recv(1 << 20)
             now = time.monotonic_ns()
+            # mosquitto, as shipped, lets a small packet wait until the one before is acknowledged (Nagle).
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             if not data:
                 wire.close()
                 wire, inbox, hub.live = connect(port), b"", 0
