@@ -135,21 +135,22 @@ class FakeBroker:
         self.host, self.port = "127.0.0.1", 0
         self.connections: list[Connection] = []
         self._news = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], socket.socket] = {}
 
     async def __aenter__(self) -> "FakeBroker":
-        self._server = await asyncio.start_server(self._serve, self.host, 0, ssl=self.tls)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listener = socket.create_server((self.host, 0))
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._server.close()
-        for connection in self.connections:
-            connection.reading.set()
-            connection.writer.transport.abort()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        await self._server.wait_closed()
+        asyncio.get_running_loop().remove_reader(self._listener)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for sock in (self._listener, *self._tasks.values()):
+            sock.close()
 
     async def wait_for(self, condition: Callable[[], Any], within: float = 5.0) -> None:
         """Looks at `condition` again whenever a client has connected."""
@@ -163,16 +164,26 @@ class FakeBroker:
         await connection.wait_for(lambda: connection.connect)
         return connection
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        connection = Connection(reader, writer)
-        connection.reading.set()
-        async with self._news:
-            self.connections.append(connection)
-            self._news.notify_all()
+    def _accept(self) -> None:
+        # Not asyncio.start_server: of 3.11, it forgets what it accepts while it is being closed.
+        sock, _ = self._listener.accept()
+        sock.setblocking(False)
+        self._tasks[asyncio.create_task(self._serve(sock))] = sock
+
+    async def _serve(self, sock: socket.socket) -> None:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        loop = asyncio.get_running_loop()
         try:
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock, ssl=self.tls)
+        except OSError:  # no TLS
+            return
+        connection = Connection(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+        connection.reading.set()
+        try:
+            async with self._news:
+                self.connections.append(connection)
+                self._news.notify_all()
             while True:
                 await connection.reading.wait()
                 first, body = await _packet(connection)
@@ -180,10 +191,11 @@ class FakeBroker:
                 async with connection.news:
                     connection.news.notify_all()
         except (asyncio.IncompleteReadError, OSError):
-            writer.transport.abort()
+            return
         finally:
             connection.ended.set()
-            self._tasks.discard(task)
+            transport.abort()
+            await asyncio.sleep(0)  # closed only then
 
     def _take(self, connection: Connection, first: int, body: bytes) -> None:
         kind = first & 0xF0

@@ -1,7 +1,9 @@
-"""Cutting a stream into MQTT packets: however it arrives, the same packets come out."""
+"""Packets in and out: however a stream arrives, the same packets come out; PUBLISH as paho reads it."""
 
 from hypothesis import given
 from hypothesis import strategies as st
+from paho.mqtt._packet import decode_publish
+from paho.mqtt.enums import MQTTProtocolVersion
 
 from gateway import mqtt_wire
 
@@ -72,3 +74,28 @@ def test_puback_with_and_without_a_code_and_with_properties() -> None:
     body = b"\x12\x34\x87" + encode_length(len(reason)) + reason
     ((packet, begin),) = mqtt_wire.cut(b"\x40" + encode_length(len(body)) + body)[0]
     assert mqtt_wire.acknowledged(packet, begin) == (0x1234, 0x87)
+
+
+@given(
+    topic=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="+#\0"), min_size=1, max_size=200),
+    payload=st.one_of(st.binary(max_size=200), st.integers(0, 2_200_000).map(bytes)),
+    retain=st.booleans(),
+    id_=st.integers(0, 65_535),
+    level=st.sampled_from([4, 5]),
+)
+def test_publish_is_what_paho_reads(topic: str, payload: bytes, retain: bool, id_: int, level: int) -> None:
+    protocol = MQTTProtocolVersion(level)
+    packet = mqtt_wire.publish(topic, payload, retain, id_, b"\0" if level == 5 else b"")
+    (got, begin), *more = mqtt_wire.cut(packet)[0]
+    assert (got, more) == (packet, [])
+    read = decode_publish(packet[0], packet[begin:], protocol)
+    assert packet[0] & 0xF0 == 0x30
+    assert (read.topic, read.payload, read.retain, read.dup) == (topic.encode(), payload, retain, False)
+    assert (read.qos, read.mid) == (1 if id_ else 0, id_)
+
+
+def test_publish_as_in_the_specification() -> None:
+    # MQTT 3.1.1 section 3.3.2, figure 3.11: topic a/b, packet id 10
+    assert mqtt_wire.publish("a/b", b"", False, 10, b"") == bytes.fromhex("32 07 0003 612f62 000a")
+    assert mqtt_wire.publish("a/b", b"", False, 10, b"\0") == bytes.fromhex("32 08 0003 612f62 000a 00")
+    assert mqtt_wire.publish("a/b", b"x", True, 0, b"\0") == bytes.fromhex("31 07 0003 612f62 00 78")
