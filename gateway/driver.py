@@ -1,7 +1,6 @@
 """The contract a driver author reads: Driver, Polled, Options, and how a driver is found by its name."""
 
 import importlib
-import importlib.metadata
 import importlib.util
 import inspect
 import sys
@@ -91,8 +90,10 @@ def driver_names() -> list[str]:
     """Names of all drivers that can be found without a path: built in and installed."""
     spec = importlib.util.find_spec(BUILT_IN)
     folders = [Path(p) for p in (spec.submodule_search_locations or [])] if spec else []
+    from importlib.metadata import entry_points  # 20 ms
+
     names = {f.stem for folder in folders for f in folder.glob("*.py") if not f.stem.startswith("_")}
-    return sorted(names | {e.name for e in importlib.metadata.entry_points(group=ENTRY_POINTS)})
+    return sorted(names | {e.name for e in entry_points(group=ENTRY_POINTS)})
 
 
 def load_driver(name: str, base: Path) -> type[Driver]:
@@ -106,7 +107,9 @@ def load_driver(name: str, base: Path) -> type[Driver]:
         raise ConfigError(f"no driver {name!r}")
     if importlib.util.find_spec(f"{BUILT_IN}.{name}") is not None:
         return _only_driver(importlib.import_module(f"{BUILT_IN}.{name}"), name)
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
         found = _guarded(entry.load, name)
         if inspect.ismodule(found):
             return _only_driver(found, name)

@@ -3,7 +3,6 @@
 Used by one task only (the buffer's writer). Every sqlite3 error becomes a DiskError.
 """
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -14,10 +13,11 @@ from urllib.parse import quote
 
 import aiosqlite
 
-from gateway.errors import ConfigError, DiskError
+from gateway.errors import DiskError
 from gateway.ledger import Book
+from gateway.lock import lock_file
 from gateway.reading import Stamp
-from gateway.rows import Commit, Found, Note, Row, compress, decompress
+from gateway.rows import Commit, Found, Note, Row, compress, decompress, ranges
 
 SCHEMA_MAJOR = 1
 _SCHEMA = """
@@ -35,6 +35,7 @@ CREATE TABLE aside(id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, run TEXT NOT N
                    seq INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
 """
 
+_STORED = "length(body) + 40"  # bytes of a row on disk, about
 _TODO = {  # what SQLite says -> what to do about it
     "not a database": "move it away, a new one is made",
     "malformed": "move it away, a new one is made",
@@ -56,12 +57,13 @@ class Store:
     @classmethod
     async def open(cls, path: Path) -> "Store":
         """Open or create the file. Raises DiskError, or ConfigError when another daemon holds it."""
-        lock = _lock_file(path)
-        try:
-            db = await aiosqlite.connect(path, isolation_level=None)
-        except (sqlite3.Error, OSError) as error:
-            lock.close()
-            raise _disk_error(path, error) from error
+        async with _translated(path):
+            lock = lock_file(path)
+            try:
+                db = await aiosqlite.connect(path, isolation_level=None)
+            except BaseException:
+                lock.close()
+                raise
         store = cls(path, db, lock)
         try:
             async with _translated(path):
@@ -81,10 +83,9 @@ class Store:
     @classmethod
     async def look(cls, path: Path) -> "Store":
         """Open the file of a stopped gateway to read it; nothing in its folder changes. Raises DiskError."""
-        wal, shm = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
-        # A clean stop leaves no write-ahead log, and the file is read as it is. After a kill SQLite reads the log with
-        # the index beside it; only where somebody took that away it makes a new one.
-        how = "immutable=1" if not wal.exists() else "readonly_shm=1" if shm.exists() else "cache=private"
+        # A clean stop leaves no write-ahead log. After a kill SQLite needs the index beside it, or makes a new one.
+        log, index = (path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-shm"))
+        how = "immutable=1" if not log else "readonly_shm=1" if index else "cache=private"
         async with _translated(path):
             path.open("rb").close()  # says better than SQLite why it cannot
             store = cls(path, await aiosqlite.connect(f"file:{quote(os.fspath(path))}?mode=ro&{how}", uri=True), None)
@@ -138,6 +139,10 @@ class Store:
                 topics={row[0]: row[1] for row in await self._all("SELECT * FROM topic")},
             )
 
+    def highest(self, table: str) -> int:
+        """The last id given out."""
+        return self._ids[table]
+
     def next_id(self, table: str) -> int:
         """A fresh row id in `sample`, `note` or `book`; ids are ours, so one statement writes many rows."""
         self._ids[table] += 1
@@ -167,7 +172,7 @@ class Store:
                 c.books,
             )
         if c.delete_rows:  # before the inserts: what they free is used again at once
-            await many("DELETE FROM sample WHERE id BETWEEN ? AND ?", _ranges(c.delete_rows))
+            await many("DELETE FROM sample WHERE id BETWEEN ? AND ?", ranges(c.delete_rows))
         if c.rows:
             await many("INSERT INTO sample VALUES(?,?,?,?,?,?,?,?,?)", map(_to_disk, c.rows))
         if c.aside:
@@ -199,15 +204,23 @@ class Store:
             for id_, book, seq, wall, boot, synced, klass, size, body in found
         ]
 
-    async def droppable(self, klass: int, limit: int, without: Iterable[int]) -> list[tuple[int, int, int, int, int]]:
-        """(id, book, seq, size, bytes on disk) of the oldest samples of a class that are not among the given rows."""
-        gone = set(without)
+    async def droppable(self, klass: int, after: int, limit: int) -> list[tuple[int, int, int, int, int]]:
+        """(id, book, seq, size, bytes on disk) of the oldest samples of a class behind row id `after`."""
+        sql = f"SELECT id, book, seq, size, {_STORED} FROM sample WHERE class=? AND id>? ORDER BY id LIMIT ?"  # noqa: S608 - ours
         async with _translated(self._path):
-            rows = await self._all(
-                "SELECT id, book, seq, size, length(body) + 40 FROM sample WHERE class=? ORDER BY id LIMIT ?",
-                (klass, limit + len(gone)),
-            )
-        return [(id_, book, seq, size, stored) for id_, book, seq, size, stored in rows if id_ not in gone]
+            return [
+                (id_, book, seq, size, on_disk)
+                for id_, book, seq, size, on_disk in await self._all(sql, (klass, after, limit))
+            ]
+
+    async def stored(self, ids: list[int]) -> int:
+        """Bytes on disk of these rows."""
+        found = 0
+        async with _translated(self._path):
+            for span in ranges(ids):
+                ((size,),) = await self._all(f"SELECT sum({_STORED}) FROM sample WHERE id BETWEEN ? AND ?", span)  # noqa: S608 - ours
+                found += size or 0
+        return found
 
     async def oldest(self) -> int | None:
         """Wall time (ns) of the oldest sample on disk."""
@@ -215,13 +228,12 @@ class Store:
             rows = await self._all("SELECT wall FROM sample ORDER BY id LIMIT 1")
         return int(rows[0][0]) if rows else None
 
-    async def used_bytes(self) -> int:
-        """Bytes of the file that hold something; freed pages are used again and do not count."""
+    async def space(self) -> tuple[int, int]:
+        """Bytes of the file that hold something, and its size: freed pages are used again."""
         async with _translated(self._path):
-            ((pages,),) = await self._all("PRAGMA page_count")
-            ((free,),) = await self._all("PRAGMA freelist_count")
-            ((size,),) = await self._all("PRAGMA page_size")
-        return int((pages - free) * size)
+            numbers = [(await self._all(f"PRAGMA {n}"))[0][0] for n in ("page_count", "freelist_count", "page_size")]
+        pages, free, size = map(int, numbers)
+        return (pages - free) * size, pages * size
 
     async def close(self) -> None:
         """Close the file and let go of the lock."""
@@ -253,39 +265,6 @@ def _to_disk(r: Row) -> tuple[int | bytes, ...]:
     """A row's columns. Called in SQLite's thread: compressing a long tail would hold up the event loop."""
     assert r.body is not None
     return r.id, r.book, r.seq, r.stamp.wall, r.stamp.boot, r.stamp.synced, r.klass, r.size, compress(r.body)
-
-
-def _ranges(ids: list[int]) -> list[tuple[int, int]]:
-    """Sorted ids as ranges: a drained backlog is deleted in a few statements."""
-    found: list[tuple[int, int]] = []
-    for i in sorted(ids):
-        if found and found[-1][1] == i - 1:
-            found[-1] = (found[-1][0], i)
-        else:
-            found.append((i, i))
-    return found
-
-
-def _lock_file(path: Path) -> IO[str]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(path.name + ".lock").open("a+")
-    except OSError as error:
-        raise _disk_error(path, error) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        holder = lock.read().strip() or "unknown"
-        lock.close()
-        raise ConfigError(f"{path} is held by another labgate (process {holder}); stop it first") from None
-    except OSError as error:
-        lock.close()
-        raise _disk_error(path, error) from error
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock
 
 
 @asynccontextmanager

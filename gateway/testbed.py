@@ -15,6 +15,9 @@ from typing import IO, Any
 from gateway.errors import LinkError
 
 HOST = "127.0.0.1"
+# Our own packages, whatever lies in the folder it is started in.
+PYTHON = (sys.executable, "-P")
+_OURS = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
 _WITHIN = 10.0  # s; what has not come up by then never will
 
 
@@ -23,7 +26,7 @@ class Process:
 
     def __init__(self, command: list[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.command, self.log = command, log
-        self._environment = {**os.environ, **(environment or {})}
+        self._environment = {**os.environ, "PYTHONPATH": _OURS, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -98,7 +101,7 @@ class Broker(Process):
             self.name, command = "mosquitto (MQTT 5)", [mosquitto, "-c", str(conf)]
         elif find_spec("amqtt") is not None:
             self.name = "the embedded amqtt (MQTT 3.1.1)"
-            command = [sys.executable, "-m", "gateway.embedded_broker", HOST, str(self.port)]
+            command = [*PYTHON, "-m", "gateway.embedded_broker", HOST, str(self.port)]
         else:
             raise LinkError("no MQTT broker here; install mosquitto, or labgate with the extra demo", "missing")
         super().__init__(command, folder / f"broker-{self.port}.log")
@@ -125,7 +128,7 @@ class Simulator(Process):
         self.name = name
         self.url = ""
         self.truth = folder / f"{name}-{time.monotonic_ns()}.truth"  # every value it ever gave, as JSON lines
-        command = [sys.executable, "-m", "simulators", name, "--json", "--truth", str(self.truth), *arguments]
+        command = [*PYTHON, "-m", "simulators", name, "--json", "--truth", str(self.truth), *arguments]
         super().__init__(command, self.truth.with_suffix(".log"))
 
     def __enter__(self) -> "Simulator":
@@ -148,7 +151,7 @@ class Gateway(Process):
         self.file = folder / "gateway.yaml"
         self.file.write_text(json.dumps(site, indent=1, ensure_ascii=False))
         self.socket = folder / "control.sock"
-        command = [sys.executable, "-m", "gateway.cli", "-c", str(self.file), "--socket", str(self.socket), "run"]
+        command = [*PYTHON, "-m", "gateway.cli", "-c", str(self.file), "--socket", str(self.socket), "run"]
         super().__init__(command, folder / "gateway.log")
 
     def __enter__(self) -> "Gateway":

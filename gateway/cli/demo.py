@@ -136,7 +136,7 @@ def _sum_up(tally: Tally, books: list[dict[str, Any]], held: dict[str, Any]) -> 
     missing = 0
     print()
     for book in books:
-        taken = book.get("taken", book.get("kept"))
+        taken = book["taken"] if "taken" in book else book["kept"]
         missing += len(tally.missing(book["device"], book["run"], taken))
         print(
             f"ledger   {book['device']}: taken {taken} = confirmed {book.get('confirmed', '?')}"
