@@ -208,7 +208,7 @@ class FakeBroker:
                 connection.send(answer)
         elif kind == 0x30:
             assert connection.connect is not None
-            publish = _publish(first, body, connection.connect.level)
+            publish = read_publish(first, body, connection.connect.level)
             connection.published.append(publish)
             if publish.qos and (code := self.verdict(publish)) is not None:
                 connection.puback(publish.id, code)
@@ -277,7 +277,8 @@ def _connect(body: bytes) -> Connect:
     return Connect(level, bool(flags & 0x02), keepalive, client_id, will, username, password)
 
 
-def _publish(first: int, body: bytes, level: int) -> Publish:
+def read_publish(first: int, body: bytes, level: int) -> Publish:
+    """Reads a PUBLISH from its first byte and what follows its length (MQTT 5.0 section 3.3)."""
     fields = _Fields(body)
     topic, qos = fields.text(), first >> 1 & 3
     id_ = fields.number(2) if qos else 0
