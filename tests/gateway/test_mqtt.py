@@ -210,7 +210,7 @@ async def test_what_is_no_broker_is_named() -> None:
 
 
 async def test_a_silent_broker_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt, "CONNECT_WITHIN", 0.05)
+    monkeypatch.setattr(mqtt, "CONNECT_WITHIN", 0.2)
     async with FakeBroker(lambda c: SILENCE) as broker:
         error = await refusal(broker.port)
         assert error.reason == "timeout"
@@ -473,14 +473,16 @@ async def test_leaving_says_goodbye_after_what_was_published() -> None:
 
 async def test_being_cancelled_says_goodbye_too() -> None:
     async with FakeBroker() as broker:
+        inside = asyncio.Event()
 
         async def stay() -> None:
             async with session_with(broker):
+                inside.set()
                 await asyncio.Event().wait()
 
         task = asyncio.create_task(stay())
         connection = await broker.connection()
-        await asyncio.sleep(0.01)  # past CONNACK
+        await asyncio.wait_for(inside.wait(), 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -135,7 +135,7 @@ async def test_kill_9_and_restart(mosquitto: Brokers) -> None:
         killed = time.perf_counter()
         await asyncio.wait_for(asyncio.shield(session.lost), 5)
         assert codes == [None] * 20
-        assert max(times) - killed < 0.1
+        assert max(times) - killed < 0.25  # 0.6 ms on an idle machine
     with pytest.raises(LinkError) as caught:
         await mqtt.connect(HubConfig(url=broker.url), "labgate-pi-7", WILL).__aenter__()
     assert caught.value.reason == "refused"
@@ -143,7 +143,7 @@ async def test_kill_9_and_restart(mosquitto: Brokers) -> None:
     begun = time.perf_counter()
     async with mqtt.connect(HubConfig(url=broker.url), "labgate-pi-7", WILL) as session:
         assert await answer(session, TOPIC) == 0x10
-    assert time.perf_counter() - begun < 0.5
+    assert time.perf_counter() - begun < 1
 
 
 def test_subscribe_hears_what_is_retained_and_comes_back(mosquitto: Brokers) -> None:
