@@ -72,6 +72,7 @@ class Client(aiomqtt.Client):
         self.wire: Wire | None = None
         self._verdicts: dict[int, Verdict] = {}  # by packet id
         self._patience = math.inf
+        self._timer: asyncio.TimerHandle | None = None  # until CONNACK of our patience, then of pings
         self._over = False  # the connection has ended, or we want no more of it
         self._last_id = 0
         self._no_properties = b"\0" if protocol is V5 else b""
@@ -123,6 +124,8 @@ class Client(aiomqtt.Client):
         if self._over:
             return
         self._over, self.ended, self.end_code = True, why, code
+        if self._timer is not None:
+            self._timer.cancel()
         for verdict in self._verdicts.values():
             self._loop.call_soon(verdict, None)
         self._verdicts.clear()
@@ -144,7 +147,7 @@ class Client(aiomqtt.Client):
             return
         self._loop.add_reader(wire.fileno(), self._readable, wire)
         if self._patience < math.inf:
-            self._loop.call_later(self._patience, self._impatient)
+            self._timer = self._loop.call_later(self._patience, self._impatient)
 
     def _impatient(self) -> None:
         if not self._connected.done():
@@ -154,7 +157,7 @@ class Client(aiomqtt.Client):
     def _tick(self) -> None:
         """PINGREQ when it is time, and no connection any more when its answer does not come."""
         if self._client.loop_misc() == paho.MQTT_ERR_SUCCESS and self._client.keepalive:
-            self._loop.call_later(max(self._client.keepalive / 10, 0.1), self._tick)
+            self._timer = self._loop.call_later(max(self._client.keepalive / 10, 0.1), self._tick)
 
     def _readable(self, wire: Wire) -> None:
         try:
@@ -211,6 +214,8 @@ class Client(aiomqtt.Client):
         if (code := reason_code.value) < FAILURE:
             self.properties = properties
             super()._on_connect(client, userdata, flags, reason_code, properties)
+            if self._timer is not None:
+                self._timer.cancel()
             self._tick()
         else:
             self.refuses_v5 = self.protocol is V5 and code == mqtt_errors.UNSUPPORTED_VERSION
