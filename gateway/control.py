@@ -122,9 +122,9 @@ def ask(path: Path, do: str, **question: Any) -> Iterator[dict[str, Any]]:
             lines.flush()
             while (line := lines.readline()).endswith(b"\n"):
                 answer: dict[str, Any] = msgspec.json.decode(line)
-                if answer.get("reason") == "configuration":
-                    raise ConfigError(answer["error"])
                 if "error" in answer:
+                    if answer.get("reason") == "configuration":
+                        raise ConfigError(answer["error"])
                     raise LinkError(answer["error"], answer.get("reason", "network"))
                 if answer.get("end"):
                     return

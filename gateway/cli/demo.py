@@ -9,13 +9,14 @@ import queue
 import signal
 import tempfile
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from gateway.cli import FAILED, show
+from gateway.cli.amounts import duration
 from gateway.cli.ledger import read_file
 from gateway.cli.received import Tally, samples
 from gateway.errors import LinkError
@@ -33,7 +34,7 @@ Heard = queue.SimpleQueue[tuple[float, str, bytes]]  # wall time (s), topic, pay
 
 def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("--seconds", "--duration", type=_seconds, metavar="N", help="end by itself after N seconds")
+    parser.add_argument("--seconds", "--duration", type=duration, metavar="N", help="end by itself after N seconds")
 
 
 def run(args: Namespace) -> int:
@@ -61,8 +62,8 @@ def run(args: Namespace) -> int:
         *books, held = asyncio.run(read_file(folder / "buffer.db"))
         good = _sum_up(view.tally, books, held["held"])
         if code != 0:
-            said = gateway.log.read_text().strip().splitlines()
-            raise LinkError(f"the gateway ended before it was told to, or badly; its last line: {said[-1:]}")
+            said = gateway.log.read_text().strip().splitlines() or ["nothing"]
+            raise LinkError(f"the gateway ended before it was told to, or badly; it said last: {said[-1]}")
     return 0 if good else FAILED
 
 
@@ -161,13 +162,3 @@ def _ms(seconds: float) -> str:
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _seconds(text: str) -> float:
-    """`20` or `20s`."""
-    from gateway.amounts import duration
-
-    try:
-        return duration(f"{text}s" if text.isdecimal() else text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway import control
 from gateway.cli import show
-from gateway.errors import LinkError
+from gateway.errors import ConfigError, LinkError
 
 EXAMPLE = "labgate ledger --json"
 
@@ -29,7 +29,11 @@ def run(args: Namespace) -> int:
     except control.NoDaemonError as error:
         from gateway.config import load_site
 
-        path = load_site(Path(args.config)).buffer.path
+        site = load_site(Path(args.config))
+        for problem in site.problems:
+            if problem.severity == "error" and problem.part in ("file", "buffer"):
+                raise ConfigError(str(problem)) from None
+        path = site.buffer.path
         if not path.exists():
             raise LinkError(f"{error}, and there is no buffer file {path}", "missing") from None
         rows = asyncio.run(read_file(path))

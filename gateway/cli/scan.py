@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from gateway.cli import show
+from gateway.cli.amounts import duration
 from gateway.errors import ConfigError, LinkError
 
 EXAMPLE = "labgate scan bus-1 --units 1-20 --timeout 200ms"
@@ -22,7 +23,7 @@ def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("link", metavar="LINK", nargs="?", help="a Modbus link of the configuration")
     parser.add_argument("--units", type=_units, metavar="A-B", help="unit ids to ask, default 1-247")
-    parser.add_argument("--timeout", type=_timeout, metavar="TIME", help="per unit, default the link's own")
+    parser.add_argument("--timeout", type=duration, metavar="TIME", help="per unit, default the link's own")
     parser.add_argument("--json", action="store_true", help="one JSON object a port or unit")
 
 
@@ -120,15 +121,3 @@ def _units(text: str) -> range:
     if not found or found[0] not in _UNITS or found[-1] not in _UNITS:
         raise ArgumentTypeError(f"{text!r} are no unit ids; write like 1-20, within 1-247")
     return found
-
-
-def _timeout(text: str) -> float:
-    from gateway.amounts import duration
-
-    try:
-        seconds = duration(text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
-    if seconds <= 0:
-        raise ArgumentTypeError("no unit answers within 0 s; write like 200ms")
-    return seconds

@@ -6,13 +6,14 @@ The dry run publishes, stores and numbers nothing. Ctrl-C ends it.
 import asyncio
 import itertools
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway import control
 from gateway.cli import show
+from gateway.cli.amounts import count
 
 if TYPE_CHECKING:
     from gateway.config import DeviceConfig, Site
@@ -33,7 +34,7 @@ def arguments(parser: ArgumentParser) -> None:
     form.add_argument("--csv", action="store_true", help="one line a reading: time,device,seq,name,value,unit")
     form.add_argument("--raw", action="store_true", help="the SenML pack, as the hub gets it")
     form.add_argument("--json", action="store_true", help="one JSON object a sample")
-    parser.add_argument("--count", type=_count, metavar="N", help="end after N samples")
+    parser.add_argument("--count", type=count, metavar="N", help="end after N samples")
 
 
 def run(args: Namespace) -> int:
@@ -95,12 +96,6 @@ async def _dry_run(found: "Site", configs: "list[DeviceConfig]", args: Namespace
     finally:
         for link in links.values():
             await link.close()
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is no number of samples; write 1 or more")
-    return int(text)
 
 
 def _tell(row: Row) -> None:

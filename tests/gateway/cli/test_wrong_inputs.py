@@ -1,0 +1,127 @@
+"""Every command says in one line what is wrong with what it was given, and ends with 2, or with 1 if it just failed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import COMMANDS, main
+from tests.commands import environment, labgate, one_line
+
+SITE = """
+gateway: {id: bench-1}
+buffer: {path: ./buffer.db}
+links: {panel: {modbus: "tcp://127.0.0.1:1"}}
+devices:
+  meter-1: {profile: eastron_sdm630, link: panel}
+  broken: {profile: eastron_sdm63, link: panel}
+"""
+BROKEN = "gateway: {id: a-1}\nbuffer: {path: 7}\n"
+
+# command, its arguments, the site ("" none), exit code, what the line must name
+WRONG = [
+    ("", [], "", 2, "no command"),
+    ("chek", [], "", 2, "did you mean check?"),
+    ("--confg", [], "", 2, "did you mean --config?"),
+    ("--socket", [], "", 2, "expected one argument"),
+    ("-c", [], "", 2, "expected one argument"),
+    ("run", [], "", 2, "no such file"),
+    ("run", ["--log", "xml"], "", 2, "invalid choice"),
+    ("run", ["now"], SITE, 2, "unrecognized arguments: now"),
+    ("run", ["--log"], SITE, 2, "expected one argument"),
+    ("run", ["-c", "/dev/null/x"], SITE, 2, "/dev/null/x"),
+    ("check", [], "", 2, "no such file"),
+    ("check", ["-c", "."], "", 2, "is not a file"),
+    ("check", ["--strikt"], SITE, 2, "did you mean --strict?"),
+    ("check", ["it"], SITE, 2, "unrecognized arguments: it"),
+    ("check", ["--strict=yes"], SITE, 2, "--strict"),
+    ("schema", ["-c"], "", 2, "expected one argument"),
+    ("schema", ["x"], "", 2, "unrecognized arguments: x"),
+    ("schema", ["--yaml"], "", 2, "--yaml"),
+    ("schema", ["--socket"], "", 2, "expected one argument"),
+    ("schema", ["-x"], "", 2, "-x"),
+    ("demo", ["--seconds"], "", 2, "expected one argument"),
+    ("demo", ["--seconds", "soon"], "", 2, "soon"),
+    ("demo", ["--seconds", "0"], "", 2, "no time at all"),
+    ("demo", ["--secnds", "3"], "", 2, "did you mean --seconds?"),
+    ("demo", ["please"], "", 2, "please"),
+    ("simulate", [], "", 2, "name a simulator"),
+    ("simulate", ["eastron_sdm63"], "", 2, "eastron_sdm630"),
+    ("simulate", ["xy_md02", "--port", "99999"], "", 2, "99999"),
+    ("simulate", ["xy_md02", "--set", "colour=red"], "", 2, "colour"),
+    ("simulate", ["xy_md02", "--fault", "sings"], "", 2, "sings"),
+    ("scan", ["panl"], SITE, 2, 'did you mean "panel"?'),
+    ("scan", ["panel", "--units", "1-500"], SITE, 2, "1-500"),
+    ("scan", ["panel", "--timeout", "soon"], SITE, 2, "write it like"),
+    ("scan", ["--units", "1-3"], SITE, 2, "need a LINK"),
+    ("scan", ["panel"], "", 2, "no such file"),
+    ("devices", ["--socket", "/nonexistent/s"], "", 1, "no gateway listens on /nonexistent/s"),
+    ("devices", ["--jsn"], "", 2, "did you mean --json?"),
+    ("devices", ["meter-1"], "", 2, "meter-1"),
+    ("devices", ["--socket"], "", 2, "expected one argument"),
+    ("devices", ["--socket", "/dev/null"], "", 1, "no gateway listens"),
+    ("read", [], SITE, 2, "DEVICE"),
+    ("read", ["meter-2"], SITE, 2, 'did you mean "meter-1"?'),
+    ("read", ["broken"], SITE, 2, 'did you mean "eastron_sdm630"?'),
+    ("read", ["meter-1", "meter-1"], SITE, 2, "unrecognized"),
+    ("read", ["meter-1"], SITE, 1, "panel"),
+    ("tail", ["meter-2"], SITE, 2, 'did you mean "meter-1"?'),
+    ("tail", ["--csv", "--json"], SITE, 2, "not allowed with"),
+    ("tail", ["--count", "none"], SITE, 2, "none"),
+    ("tail", ["--count", "0"], SITE, 2, "0"),
+    ("tail", [], "", 2, "no such file"),
+    ("decode", ["modbus"], "", 2, "INPUT"),
+    ("decode", ["modbuss", "00"], "", 2, 'did you mean "modbus"?'),
+    ("decode", ["modbus", "01g4"], "", 2, "'g'"),
+    ("decode", ["modbus", "010404436633341b39"], "", 1, "checksum"),
+    ("decode", ["modbus", "0131", "--context", "scale"], "", 2, "KEY=VALUE"),
+    ("ledger", [], "", 2, "no such file"),
+    ("ledger", [], SITE, 1, "there is no buffer file"),
+    ("ledger", ["meter-1"], SITE, 2, "meter-1"),
+    ("ledger", ["--jsson"], SITE, 2, "did you mean --json?"),
+    ("ledger", [], BROKEN, 2, "not the name of a file"),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "site", "code", "named"), WRONG, ids=[f"{w[0]}-{n}" for n, w in enumerate(WRONG)]
+)
+def test_one_line_and_the_right_exit_code(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    arguments: list[str],
+    site: str,
+    code: int,
+    named: str,
+) -> None:
+    file = tmp_path / "gateway.yaml"
+    if site:
+        file.write_text(site)
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment(LABGATE_CONFIG=str(file)).items():
+        monkeypatch.setenv(name, value)
+    try:
+        ended = main(["--socket", str(tmp_path / "none.sock"), *filter(None, [command]), *arguments])
+    except SystemExit as error:  # argparse's way to end
+        ended = error.code
+    said = capsys.readouterr()
+    assert (ended, said.out, said.err.count("\n")) == (code, "", 1), said
+    assert said.err.startswith("labgate")
+    assert named in said.err
+
+
+def test_each_command_has_five() -> None:
+    assert {name for name in COMMANDS if sum(w[0] == name for w in WRONG) < 5} == set()
+
+
+@pytest.mark.parametrize("text", ["just text\n", "\0", "a: [" * 1000, "gateway: {id: ok-1}\ndevices: 3\n", "a: b: c"])
+def test_a_file_that_is_no_configuration(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(text)
+    common = ("-c", file, "--socket", tmp_path / "none.sock")
+    checked = labgate(*common, "check")
+    assert (checked.returncode, checked.stderr) == (2, "")
+    assert all(re.match(rf"{re.escape(str(file))}:\d+:\d+: .+", line) for line in checked.stdout.splitlines())
+    assert str(file) in one_line(labgate(*common, "read", "meter-1"), 2)
