@@ -6,7 +6,7 @@ always balance; the file belongs to the writer (writer.py).
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from operator import attrgetter
 
 from gateway.clock import Clock
@@ -17,13 +17,15 @@ from gateway.rows import Commit, Note, compress
 TAIL_BYTES = 16_000_000
 CLASSES: tuple[Class, ...] = ("bulk", "normal", "alarm")  # the order in which they are given up
 
-_class = attrgetter("klass")
+_class, _seq = attrgetter("klass"), attrgetter("seq")
 
 
 class Held:
     """One sample the buffer answers for."""
 
-    __slots__ = ("body", "book", "boot", "flying", "gone", "klass", "row", "sent", "seq", "stamp", "taken", "tries")
+    __slots__ = (
+        *("alone", "body", "book", "boot", "flying", "gone", "klass", "row", "sent", "seq", "stamp", "taken", "tries"),
+    )
 
     def __init__(self, book: Book, seq: int, stamp: Stamp, boot: str, klass: int, body: bytes) -> None:
         self.book = book
@@ -37,7 +39,8 @@ class Held:
         self.flying = False  # published, no verdict yet
         self.sent = False  # published before, or read from disk: the next time it is late
         self.gone = False  # confirmed or dropped: not held any more
-        self.tries = 0  # times the hub refused it
+        self.alone = False  # the hub refused a pack it was in: it goes in one of its own
+        self.tries = 0  # times the hub refused it so
 
 
 class Buffer:
@@ -47,7 +50,8 @@ class Buffer:
         self.gateway, self.run, self.clock = gateway, run, clock
         self.books: dict[str, Book] = {}  # of this run, by device
         self.old_books: dict[int, Book] = {}  # of earlier runs, by book id
-        self.notes: dict[int, Note] = {}  # ledger notes not confirmed
+        self.notes: dict[int, Note] = {}  # ledger notes not confirmed, oldest first
+        self.note_flying: int | None = None  # the one that is published and has no verdict yet
         self.topics: dict[str, str] = {}  # retained topics this gateway owns -> device
         self.trouble: str | None = "the buffer is not open yet"  # why it is not durable
         self.taken_bytes = 0  # of all bodies of this run
@@ -63,9 +67,9 @@ class Buffer:
         self.pending_since: float | None = None
         self.dropped = Dropped()  # drops whose note waits for it
         self.rows_left: dict[tuple[str, str], int] = {}  # ended (gateway, run) -> held rows
-        self.busy: dict[int, Held] = {}  # rows that are in memory too
+        self.busy: dict[int, Held | None] = {}  # rows that are in memory too; None: gone, not yet deleted
         self.cursor = 0  # the backlog is fetched behind this row id …
-        self.skip: set[int] = set()  # … without these books: their topics are paused
+        self.unwanted: Callable[[], list[Book]] = list  # … without the uplink's paused ones
         self.exhausted = False  # nothing more to fetch until rows are added
         self.fetch_wanted = False
         self.armed = False  # the writer has a timer for what is here
@@ -108,10 +112,28 @@ class Buffer:
         self._drop(held, reason)
 
     def give_back(self, held: Held) -> None:
-        """Not confirmed: back to the front of its lane, to be sent again under the same name."""
+        """Not confirmed: back to its lane, to be sent again under the same name."""
         held.flying = False
-        lanes = self.live if held.row is None else self.backlog
-        lanes.setdefault(held.book, deque()).appendleft(held)
+        self._wait(held)
+
+    def fetched(self, held: Held) -> None:
+        """Read from disk, to be sent."""
+        assert held.row is not None
+        held.sent = True
+        self.busy[held.row] = held
+        self._wait(held)
+
+    def _wait(self, held: Held) -> None:
+        """Into its lane, which is sorted."""
+        lane = (self.live if held.row is None else self.backlog).setdefault(held.book, deque())
+        if not lane or lane[-1].seq < held.seq:
+            lane.append(held)
+        elif held.seq < lane[0].seq:
+            lane.appendleft(held)
+        else:
+            ordered = sorted((held, *lane), key=_seq)
+            lane.clear()
+            lane.extend(ordered)
 
     def confirm_note(self, id_: int) -> None:
         """The hub has this ledger note: what it says is settled."""
@@ -138,13 +160,15 @@ class Buffer:
             self.fetch_wanted = True
             self.wake()
 
-    def rewind(self, skip: Iterable[Book]) -> None:
-        """Read the backlog again from its oldest row, without these books: their topics are paused."""
-        for lane in self.backlog.values():
-            for held in lane:
-                del self.busy[held.row or 0]
+    def rewind(self) -> None:
+        """Read the backlog again from its oldest row: other books are wanted than before."""
+        waiting = [held for lane in self.backlog.values() for held in lane]
         self.backlog.clear()
-        self.skip = {b.id for b in skip}
+        for held in waiting:
+            if held.alone or held.tries:
+                self._wait(held)  # what the hub said of it is known only here
+            else:
+                del self.busy[held.row or 0]
         self.cursor = 0
         self.exhausted = False
         self.want_backlog()
@@ -166,8 +190,25 @@ class Buffer:
             del self.tail[held]
             self.tail_bytes -= len(held.body)
 
+    def give_up_row(self, row: int) -> bool:
+        """Take a row out of the backlog to drop it. False when it is in flight or on its way out already."""
+        if row in self.busy:
+            held = self.busy[row]
+            if held is None or held.flying:
+                return False
+            self.backlog[held.book].remove(held)
+        return True
+
+    def drop_row(self, book: Book, seq: int, row: int, size: int, reason: str) -> None:
+        """A row of which nothing is in memory is given up."""
+        book.drop(1)
+        self.dropped.add(book, seq, reason)
+        self.row_gone(book, row, size)
+        self.later()
+
     def row_gone(self, book: Book, row: int, size: int) -> None:
-        """A row is not held any more; it is deleted by the next commit."""
+        """A row is not held any more; it is deleted by the next commit, and not read again until then."""
+        self.busy[row] = None
         self.pending.delete_rows.append(row)
         self.on_disk -= 1
         self.disk_bytes -= size

@@ -108,9 +108,9 @@ class Dropped:
     def __init__(self) -> None:
         self._spans: dict[tuple[Book, str], Spans] = {}
 
-    def add(self, book: Book, seq: int, reason: str) -> None:
-        """`seq` of `book` is given up for `reason`."""
-        self._spans.setdefault((book, reason), Spans()).add(seq)
+    def add(self, book: Book, first: int, reason: str, last: int | None = None) -> None:
+        """`first` (… `last`) of `book` is given up for `reason`."""
+        self._spans.setdefault((book, reason), Spans()).add(first, last)
 
     def books(self) -> set[Book]:
         """Whose samples were dropped."""

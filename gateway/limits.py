@@ -13,31 +13,25 @@ _CHUNK = 256  # rows looked at a time
 async def drop_over_limit(store: Store, b: Buffer, folder: Path, max_bytes: int, keep_free: int) -> None:
     """Rule 9: mark rows as dropped until what is coming fits. Never one in flight.
 
-    `max_bytes` bounds what the file holds, `keep_free` what the file system has left; freed pages are used again by
-    what comes. Raises DiskError.
+    `max_bytes` bounds what the file holds. `keep_free` bounds what it takes of the disk: with less than that free the
+    file does not grow; giving up rows would give the disk nothing back. Raises DiskError.
     """
-    used = await store.used_bytes()
-    limit = float(max_bytes)
+    used, size = await store.space()
+    limit = max_bytes
     try:
         disk = os.statvfs(folder)
-        limit = min(limit, used + disk.f_bavail * disk.f_frsize - keep_free)
+        limit = min(limit, size + max(disk.f_bavail * disk.f_frsize - keep_free, 0))
     except OSError:
         pass  # the commit itself will say what is wrong with the disk
     over = used + b.tail_bytes * STORED_RATIO - limit
+    if over <= 0:
+        return
+    over -= await store.stored(b.pending.delete_rows)
     by_id = {book.id: book for book in b.all_books()}
     for klass in range(len(CLASSES)):
-        went = True
-        while over > 0 and went:
-            went = False
-            for row, book_id, seq, size, stored in await store.droppable(klass, _CHUNK, b.pending.delete_rows):
-                held = b.busy.get(row)
-                if over <= 0 or (held is not None and (held.flying or held.gone)):
-                    continue
-                book = by_id[book_id]
-                if held is not None:
-                    b.backlog[held.book].remove(held)
-                book.drop(1)
-                b.dropped.add(book, seq, "size limit")
-                b.row_gone(book, row, size)
-                over -= stored
-                went = True
+        after = 0
+        while over > 0 and (found := await store.droppable(klass, after, _CHUNK)):
+            for after, book_id, seq, size, stored in found:
+                if over > 0 and b.give_up_row(after):
+                    b.drop_row(by_id[book_id], seq, after, size, "size limit")
+                    over -= stored

@@ -21,7 +21,7 @@ def take_pack(lane: deque[Held], clock: Clock, run: str, joined: float) -> tuple
             inner = _inner(h, clock, run)
             size += len(inner) + 1
             # A sample that was refused in a pack goes alone, so that the next verdict is about it.
-            if held and (size > joined or h.tries or held[0].tries or not payload.same_version(held[0].body, h.body)):
+            if held and (size > joined or h.alone or held[0].alone or not payload.same_version(held[0].body, h.body)):
                 break
             h.flying = h.sent = True
             held.append(h)

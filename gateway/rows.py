@@ -86,3 +86,14 @@ def decompress(body: bytes) -> bytes | None:
 def note(id_: int, gateway: str, run: str, **content: object) -> Note:
     """A ledger note about a run."""
     return Note(id_, gateway, run, to_json({"run": run, **content}))
+
+
+def ranges(ids: list[int]) -> list[tuple[int, int]]:
+    """Row ids as ranges, both ends included: a drained backlog is deleted in a few statements."""
+    found: list[tuple[int, int]] = []
+    for i in sorted(ids):
+        if found and found[-1][1] == i - 1:
+            found[-1] = (found[-1][0], i)
+        else:
+            found.append((i, i))
+    return found

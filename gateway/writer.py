@@ -5,13 +5,13 @@ import contextlib
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 from gateway.buffer import Buffer, Held
-from gateway.errors import DiskError
+from gateway.errors import ConfigError, DiskError, LabgateError
 from gateway.limits import drop_over_limit
+from gateway.notes import declare_drops, settle_runs
 from gateway.rows import STORED_RATIO, Commit, Row, note
 from gateway.store import Store
 from gateway.supervisor import undisturbed
@@ -39,6 +39,7 @@ class Writer:
         self._timer: asyncio.TimerHandle | None = None
         self._retry_at = -math.inf
         self._retry_pause = 0.0
+        self._fetch_at = -math.inf
         self._stopping = False
         self._since = time.monotonic()
         buffer.wake = self._wake.set
@@ -58,23 +59,27 @@ class Writer:
 
     async def run(self) -> None:
         """Commit what falls due and fetch what the uplink asks for, until `finish`."""
-        loop = asyncio.get_running_loop()
+        now = asyncio.get_running_loop().time
         while not self._stopping:
             await self._wake.wait()
             self._wake.clear()
             if self._stopping:
                 return
             try:
-                if self._store is None:
-                    if loop.time() >= self._retry_at:
-                        await undisturbed(self._open())
-                elif self._due() <= loop.time():
+                if self._store is None and now() >= self._retry_at:
+                    await undisturbed(self._open())
+                if self._store is not None and now() >= self._due():
                     await undisturbed(self._commit())
-                if self._buffer.fetch_wanted:
-                    self._buffer.fetch_wanted = False
-                    await self._fetch()
-            except DiskError as error:
+            except (DiskError, ConfigError) as error:  # ConfigError: another daemon took the file meanwhile
                 self._failed(error)
+            # A disk that is full can be read, and what the hub confirms makes room.
+            if self._buffer.fetch_wanted and self._store is not None and now() >= self._fetch_at:
+                try:
+                    await self._fetch()
+                except DiskError as error:
+                    self._failed(error)
+                    self._fetch_at = self._retry_at
+                    self._buffer.later()  # a commit will tell whether it works again
             self._arm()
 
     async def finish(self) -> None:
@@ -105,7 +110,7 @@ class Writer:
         b, seconds = self._buffer, time.monotonic() - self._since
         if self._store is None or not b.taken_bytes:
             return None
-        left = max(self.max_bytes - await self._store.used_bytes(), 0)
+        left = max(self.max_bytes - (await self._store.space())[0], 0)
         return left / (b.taken_bytes / seconds * STORED_RATIO)
 
     async def look_up_oldest(self) -> None:
@@ -138,7 +143,7 @@ class Writer:
             if found.runs:
                 newest = found.runs[-1][1]
                 self.previous = {"run": newest, "clean": newest not in found.open_runs}
-            self._settle(store, start)
+            settle_runs(store, b, self._states, start)
             await store.open_run(b.gateway, b.run, b.clock.boot_id, time.time_ns(), start)
         except DiskError:
             await store.close()
@@ -165,10 +170,9 @@ class Writer:
         for book in books:
             book.id = book.id or store.next_id("book")
         c.books += [book.row(c.last) for book in books]
-        for (gateway, run), entries in b.dropped.take().items():
-            c.notes.append(note(store.next_id("note"), gateway, run, dropped=entries))
+        declare_drops(store, b, c)
         c.rows = [Row(store.next_id("sample"), h.book.id, h.seq, h.stamp, h.klass, len(h.body), h.body) for h in batch]
-        self._settle(store, c)
+        settle_runs(store, b, self._states, c)
         try:
             await store.commit(c)
         except DiskError:
@@ -206,33 +210,30 @@ class Writer:
         else:
             b.leave_lane(h)
 
-    def _settle(self, store: Store, c: Commit) -> None:
-        """Rule 12: the transaction that takes the last row of an ended run says so."""
-        for (gateway, run), left in list(self._buffer.rows_left.items()):
-            if left == 0:
-                del self._buffer.rows_left[gateway, run]
-                if self._states.get(run) != "settled":
-                    self._states[run] = "settled"
-                    c.run_states.append((run, "settled"))
-                    c.notes.append(note(store.next_id("note"), gateway, run, settled=True))
-
     async def _fetch(self) -> None:
-        b = self._buffer
-        if self._store is None:
-            return
-        found = await self._store.rows(b.cursor, _CHUNK, b.skip)
-        b.exhausted = len(found) < _CHUNK
+        b, store = self._buffer, self._store
+        assert store is not None
+        after = b.cursor
+        found = await store.rows(after, _CHUNK, [book.id for book in b.unwanted()])
+        if b.cursor != after:
+            return  # rewound meanwhile, and still wanted: at the next turn
+        b.fetch_wanted = False
         by_id = {book.id: book for book in b.all_books()}
         for row in found:
             b.cursor = row.id
             if row.id in b.busy:
                 continue
             book = by_id[row.book]
+            if row.body is None:
+                log.error("sample %d of %s is damaged on disk; dropped", row.seq, book.device)
+                b.drop_row(book, row.seq, row.id, row.size, "damaged")
+                continue
             boot = self._boots.get(book.run, b.clock.boot_id)
-            held = Held(book, row.seq, row.stamp, boot, row.klass, row.body or b"")
-            held.row, held.sent = row.id, True
-            b.busy[row.id] = held
-            b.backlog.setdefault(book, deque()).append(held)
+            held = Held(book, row.seq, row.stamp, boot, row.klass, row.body)
+            held.row = row.id
+            b.fetched(held)
+        if len(found) < _CHUNK:
+            b.exhausted, b.cursor = True, store.highest("sample")
         b.offer()
 
     # -- when ---------------------------------------------------------------------------------------------------
@@ -247,10 +248,16 @@ class Writer:
         lead = min(max(2 * self.commit_seconds, self.commit_every / 20), self.commit_every / 2)
         return max(since + self.commit_every - lead, self._retry_at)
 
+    def _next(self) -> float:
+        """Loop time at which `run` has something to do, or infinity."""
+        if self._store is None:
+            return self._retry_at
+        return min(self._due(), self._fetch_at) if self._buffer.fetch_wanted else self._due()
+
     def _arm(self) -> None:
-        """One timer, for the next commit; none while nothing waits."""
+        """One timer, for what is next; none while nothing waits."""
         self._disarm()
-        due = self._retry_at if self._store is None else self._due()
+        due = self._next()
         if not self._stopping and due < math.inf:
             self._timer = asyncio.get_running_loop().call_at(max(due, 0.0), self._fire)
             self._buffer.armed = True
@@ -262,13 +269,13 @@ class Writer:
         self._buffer.armed = False
 
     def _fire(self) -> None:
-        if self._store is None or self._due() <= asyncio.get_running_loop().time():
+        if self._next() <= asyncio.get_running_loop().time():
             self._disarm()
             self._wake.set()
         else:  # what it was set for is confirmed by now
             self._arm()
 
-    def _failed(self, error: DiskError) -> None:
+    def _failed(self, error: LabgateError) -> None:
         """Go on from the memory tail, try again with growing pauses."""
         self._retry_pause = min(_LONGEST_RETRY, max(2 * self._retry_pause, self.commit_every))
         self._retry_at = asyncio.get_running_loop().time() + self._retry_pause
@@ -279,7 +286,7 @@ class Writer:
         self._arm()
 
     def _works(self) -> None:
-        self._retry_at, self._retry_pause = -math.inf, 0.0
+        self._retry_at, self._fetch_at, self._retry_pause = -math.inf, -math.inf, 0.0
         if self._buffer.trouble is not None:
             self._buffer.trouble = None
             self.changed()

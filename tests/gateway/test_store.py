@@ -222,7 +222,7 @@ async def test_a_lock_the_file_system_cannot_give_is_no_second_daemon(
     def flock(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr("gateway.store.fcntl.flock", flock)
+    monkeypatch.setattr("gateway.lock.fcntl.flock", flock)
     with pytest.raises(DiskError, match="No locks available"):
         await Store.open(path)
 
