@@ -52,7 +52,8 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(message)
 
     def format_help(self) -> str:
-        lines = ["simulators, and what --set knows of each:"]
+        lines = [f"example: {self.prog} xy_md02 --port 5020 --set temperature=21.5", ""]
+        lines.append("simulators, and what --set knows of each:")
         for name in simulators():
             simulator = load(name)
             lines += [f"  {name:<16} {(simulator.__doc__ or '').splitlines()[0]}", f"  {'':<16} {_known(simulator)}"]

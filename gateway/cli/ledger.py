@@ -28,6 +28,7 @@ def run(args: Namespace) -> int:
         source = "the running gateway"
     except control.NoDaemonError as error:
         from gateway.config import load_site
+        from gateway.lock import holder
 
         site = load_site(Path(args.config))
         for problem in site.problems:
@@ -36,6 +37,8 @@ def run(args: Namespace) -> int:
         path = site.buffer.path
         if not path.exists():
             raise LinkError(f"{error}, and there is no buffer file {path}", "missing") from None
+        if (process := holder(path)) is not None:  # what it has in memory is not in the file
+            raise LinkError(f"process {process} uses {path}, but {error}, or name its --socket", "busy") from None
         rows = asyncio.run(read_file(path))
         source = f"{path} (no gateway listens on {socket})"
     if args.json:

@@ -3,8 +3,6 @@
 import importlib
 from collections.abc import Sequence
 
-EXAMPLE = "labgate simulate eastron_sdm630 --port 5020"
-
 
 def run(argv: Sequence[str]) -> int:
     """Hand over to the simulators, by name: gateway knows no device model."""

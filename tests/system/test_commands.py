@@ -177,6 +177,11 @@ def test_ledger(running: Gateway) -> None:
     assert re.search(r"bench-1 +[0-9a-f]{12} +runs +fast +\d+ +\d+ +\d+ +0\n", said)
 
 
+def test_ledger_does_not_tell_half_of_a_running_gateway(running: Gateway, tmp_path: Path) -> None:
+    line = one_line(labgate("-c", running.file, "--socket", tmp_path / "other.sock", "ledger"), 1)
+    assert f"process {running.pid} uses {running.file.parent / 'buffer.db'}" in line
+
+
 def test_a_second_gateway_is_refused(running: Gateway, plant: Plant, tmp_path: Path) -> None:
     done = labgate("-c", running.file, "--socket", tmp_path / "other.sock", "run")
     assert done.returncode == 2
@@ -321,7 +326,7 @@ def test_simulate_is_the_simulators_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "check", "schema", "demo", "scan", "devices", "read", "tail", "decode", "ledger"]
+    "command", ["run", "check", "schema", "demo", "simulate", "scan", "devices", "read", "tail", "decode", "ledger"]
 )
 def test_help_has_an_example(command: str) -> None:
     done = labgate(command, "--help")
