@@ -1,6 +1,7 @@
 """The gateway in the foreground, as systemd starts it: devices -> buffer -> hub, until SIGTERM or Ctrl-C."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -55,6 +56,7 @@ async def _run(site: Site, socket: Path) -> None:
         error = first_of(group)
         log.error("%s", error)
         code = WRONG if isinstance(error, ConfigError) else FAILED
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, AttributeError):  # nobody reads it any more; it was closed from the start
+            stream.flush()
     os._exit(code)

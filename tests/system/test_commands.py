@@ -1,5 +1,6 @@
 """Every command against a real gateway, real wires and a real broker, and without the gateway."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.cli import COMMANDS, main
 from gateway.testbed import Broker, Gateway, Process, Simulator
 from tests.commands import PROGRAM, environment, labgate, one_line
 
@@ -325,20 +327,17 @@ def test_simulate_is_the_simulators_own() -> None:
         assert device.stop() == 0
 
 
-@pytest.mark.parametrize(
-    "command", ["run", "check", "schema", "demo", "simulate", "scan", "devices", "read", "tail", "decode", "ledger"]
-)
-def test_help_has_an_example(command: str) -> None:
-    done = labgate(command, "--help")
-    assert done.returncode == 0
-    assert re.search(rf"^example: labgate .*{command}", done.stdout, re.MULTILINE)
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(SystemExit):
+        assert main([command, "--help"]) == 0
+    assert re.search(rf"^example: labgate .*{command}", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_help_and_version() -> None:
     assert re.fullmatch(r"labgate \d+\.\d+\.\d+\n", labgate("--version").stdout)
     said = labgate("--help").stdout
     assert "labgate COMMAND --help says more" in said
-    assert labgate("simulate", "--help").returncode == 0
 
 
 def test_a_full_disk_behind_standard_output_is_one_line(plant: Plant, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import COMMANDS, main
-from tests.commands import environment, labgate, one_line
+from tests.commands import environment
 
 SITE = """
 gateway: {id: bench-1}
@@ -117,11 +117,13 @@ def test_each_command_has_five() -> None:
 
 
 @pytest.mark.parametrize("text", ["just text\n", "\0", "a: [" * 1000, "gateway: {id: ok-1}\ndevices: 3\n", "a: b: c"])
-def test_a_file_that_is_no_configuration(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text(text)
-    common = ("-c", file, "--socket", tmp_path / "none.sock")
-    checked = labgate(*common, "check")
-    assert (checked.returncode, checked.stderr) == (2, "")
-    assert all(re.match(rf"{re.escape(str(file))}:\d+:\d+: .+", line) for line in checked.stdout.splitlines())
-    assert str(file) in one_line(labgate(*common, "read", "meter-1"), 2)
+    assert main(["-c", str(file), "check"]) == 2
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert all(re.match(rf"{re.escape(str(file))}:\d+:\d+: .+", line) for line in said.out.splitlines())
+    assert main(["-c", str(file), "--socket", str(tmp_path / "none.sock"), "read", "meter-1"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n"), str(file) in said.err) == ("", 1, True)
