@@ -1,5 +1,6 @@
 """Rows that the daemon answers with, and that commands without a daemon make alike. Plain values only."""
 
+import math
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,11 @@ def held_row(samples: int, size: int, oldest: int | None, lasts: float | None) -
 
 def sample_row(device: str, wall_ns: int, readings: list[Reading]) -> dict[str, Any]:
     """A sample for people and programs: {"device", "time", "readings": {name: {"value", "unit"}}}."""
-    values = {r.name: {"value": r.value, "unit": r.unit} for r in readings}
+    values = {
+        r.name: {"value": r.value, "unit": r.unit}
+        for r in readings
+        if not isinstance(r.value, float) or math.isfinite(r.value)  # what is not available is left out
+    }
     return {"device": device, "time": payload.iso_time(wall_ns), "readings": values}
 
 

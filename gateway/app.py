@@ -47,6 +47,7 @@ class App:
         self.watchers: list[Watcher] = []
         self.uplink: Uplink | None = None
         self._show: Callable[[str, Sample], None] | None = None
+        self._states: dict[str, tuple[str, str | None]] = {}  # as logged last
         self._said: dict[str, Any] = {}  # the last status, without what changes all the time
         self._stop = asyncio.Event()
         if site.hub is not None:
@@ -107,7 +108,11 @@ class App:
             watcher(device, sample, seq)
 
     def _told(self, device: Device) -> None:
-        log.info("%s is %s%s", device.name, device.state, f": {device.text}" if device.text else "")
+        state = (device.state, device.reason)
+        if state != self._states.get(device.name, ("starting", None)):  # told, too, when its quantities are known
+            self._states[device.name] = state
+            level = logging.INFO if device.state == "ok" else logging.WARNING
+            log.log(level, "%s is %s%s", device.name, device.state, f": {device.text}" if device.text else "")
         self._describe(device)
 
     def _describe(self, device: Device) -> None:

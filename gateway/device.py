@@ -94,7 +94,11 @@ class Device:
     async def read(self) -> list[Reading]:
         """What the device says now, checked and named as in a sample, but never numbered. Raises LabgateError."""
         try:
-            return self._named(await self.driver.read())
+            readings = self._named(await self.driver.read())
+            shape = payload.Shape()
+            shape.learn(readings)
+            shape.encode(readings)  # refuses what is no value
+            return readings
         except LabgateError:
             raise
         except Exception as error:
@@ -131,7 +135,9 @@ class Device:
     def broken(self, error: Exception) -> None:
         """The driver raised what nobody expected."""
         self.failures += 1
-        self._become("degraded", "bug", f"the driver failed: {type(error).__name__}: {error}; the log has the details")
+        text = f"the driver failed: {type(error).__name__}: {error}; the log has the details"
+        if (self.state, self.reason, self.text) != ("degraded", "bug", text):
+            self._become("degraded", "bug", text)
 
     def status(self) -> dict[str, object]:
         """As published (contract: PREFIX/GATEWAY/DEVICE/status)."""

@@ -7,7 +7,6 @@ import os
 import sys
 from typing import Any, NoReturn
 
-from gateway.cli.entry import hidden
 from gateway.errors import ConfigError, LabgateError
 
 COMMANDS = {
@@ -79,8 +78,6 @@ def _end(error: BaseException) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    if fault := hidden():  # python -m gateway.cli looks first into the folder it is started in
-        raise ConfigError(fault)
     given = _parser().parse_args(argv)
     name, rest = given.command, given.rest
     if name is None:

@@ -1,6 +1,7 @@
 """One sample from one device, now. With the gateway running it takes its turn there; nothing is published."""
 
 import asyncio
+import contextlib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any
@@ -29,11 +30,11 @@ def run(args: Namespace) -> int:
         else:
             _tell(row)
 
-    try:
+    with contextlib.suppress(control.NoDaemonError):
         for row in control.ask(control.socket_path(args.socket), "read", device=args.device, trace=args.trace):
             tell(row)
-    except control.NoDaemonError:
-        asyncio.run(_ask(args.config, args.device, args.trace, tell))
+        return 0
+    asyncio.run(_ask(args.config, args.device, args.trace, tell))
     return 0
 
 

@@ -4,6 +4,7 @@ The dry run publishes, stores and numbers nothing. Ctrl-C ends it.
 """
 
 import asyncio
+import contextlib
 import itertools
 import sys
 from argparse import ArgumentParser, Namespace
@@ -43,19 +44,19 @@ def run(args: Namespace) -> int:
     if args.csv:
         print("time,device,seq,name,value,unit")
     rows = control.ask(control.socket_path(args.socket), "tail", device=args.device, raw=args.raw)
-    try:
+    with contextlib.suppress(control.NoDaemonError):
         for row in itertools.islice(rows, args.count):
             form(row)
-    except control.NoDaemonError:
-        from gateway.cli import site
+        return 0
+    from gateway.cli import site
 
-        found = site.usable_site(args.config)
-        devices = site.wanted(found, args.device)
-        if not devices:
-            print("no device is configured: there is nothing to see", file=sys.stderr)
-            return 0
-        print("no gateway runs; the devices are asked from here, nothing is published or stored", file=sys.stderr)
-        asyncio.run(_dry_run(found, devices, args, form))
+    found = site.usable_site(args.config)
+    devices = site.wanted(found, args.device)
+    if not devices:
+        print("no device is configured: there is nothing to see", file=sys.stderr)
+        return 0
+    print("no gateway runs; the devices are asked from here, nothing is published or stored", file=sys.stderr)
+    asyncio.run(_dry_run(found, devices, args, form))
     return 0
 
 
