@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
         _, unknown, rest = message.partition("unrecognized arguments: ")
         if unknown:
             message += _did_you_mean(rest.split("=")[0].split()[0], self._option_string_actions)
-        self.exit(WRONG, f"{self.prog}: {message}; {self.prog} --help shows what there is\n")
+        self.exit(WRONG, f"{self.prog}: {_one_line(message)}; {self.prog} --help shows what there is\n")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,8 +73,13 @@ def _end(error: BaseException) -> int:
     text = str(error)
     if isinstance(error, OSError):
         text = (f"{error.filename}: " if error.filename else "") + (error.strerror or text)
-    print(f"labgate: {text}", file=sys.stderr)
+    print(f"labgate: {_one_line(text)}", file=sys.stderr)
     return WRONG if isinstance(error, ConfigError) else FAILED
+
+
+def _one_line(text: str) -> str:
+    """Names that were given may hold anything; what is said of them is one line, harmless in a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _run(argv: list[str]) -> int:

@@ -26,7 +26,7 @@ EXAMPLE = "labgate decode xy_md02 0131 --context register_address=1 --context fu
 
 def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("name", metavar="NAME", help="a profile or a driver, by name or path")
+    parser.add_argument("name", metavar="NAME", help="a profile or a driver, by name or by path (.yaml, .py)")
     parser.add_argument("input", metavar="INPUT", help="what was captured")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--hex", action="store_true", help="INPUT is bytes in hexadecimal (default)")
@@ -44,7 +44,8 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Decode and print."""
     data = os.fsencode(args.input) if args.text else _from_hex(args.input)
-    driver, options = find(args.name, Path(args.config).parent)
+    here = args.name.endswith((".py", ".yaml")) and Path(args.name).is_file()
+    driver, options = find(str(Path(args.name).absolute()) if here else args.name, Path(args.config).parent)
     try:
         readings = driver.decode_input(options, data, dict(args.context))
     except LabgateError:

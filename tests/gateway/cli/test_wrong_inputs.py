@@ -62,6 +62,8 @@ WRONG = [
     ("devices", ["--socket", "/dev/null"], "", 1, "no gateway listens"),
     ("read", [], SITE, 2, "DEVICE"),
     ("read", ["meter-2"], SITE, 2, 'did you mean "meter-1"?'),
+    ("read", ["a\nb\x1b[31m"], SITE, 2, r"'a\nb\x1b[31m'"),
+    ("check", ["-c", "a\nb\udcff"], "", 2, r"a\nb\udcff: no such file"),
     ("read", ["broken"], SITE, 2, 'did you mean "eastron_sdm630"?'),
     ("read", ["meter-1", "meter-1"], SITE, 2, "unrecognized"),
     ("read", ["meter-1"], SITE, 1, "panel"),
