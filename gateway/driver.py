@@ -57,7 +57,7 @@ class Driver(ABC):
         `options` are the profile's, or None when only the driver is named. `context` holds what came with the
         capture (register_address, company_id …). Raises DecodeError for what must be refused.
         """
-        raise DecodeError(f"driver {cls.__module__} cannot decode a capture")
+        raise DecodeError(f"driver {cls.__name__} cannot decode a capture")
 
 
 class Polled(Driver):
