@@ -76,7 +76,7 @@ names what was dropped."""
     for load in loads:
         print(
             f"\nbus {load.link} ({load.line}): asking all its devices once takes {_seconds(load.cycle)}"
-            f" ({load.turns} turns, {_seconds(plan.ANSWER_TIME)} assumed for a device to begin its answer);"
+            f" ({show.plural(load.turns, 'turn')}, {_seconds(plan.ANSWER_TIME)} assumed for a device to begin its answer);"
             f"\n  asked: {', '.join(load.asked)}: {math.ceil(100 * load.share)} % of the bus"
         )
 

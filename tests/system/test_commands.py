@@ -301,7 +301,7 @@ def test_check(plant: Plant, tmp_path: Path) -> None:
     assert good.returncode == 0
     assert "before any sample is 0.25 s old" in good.stdout
     assert "70 readings/s; without the hub 10 MB last about" in good.stdout
-    assert re.search(r"bus bus-1 \(1200 8N1\): .* \d+ ms \(1 turns", good.stdout)
+    assert re.search(r"bus bus-1 \(1200 8N1\): .* \d+ ms \(1 turn,", good.stdout)
     warning, plan = json_lines(labgate("-c", file, "check", "--strict", "--json").stdout)
     assert (warning["severity"], warning["part"]) == ("warning", "links.bus-1")
     assert (plan["devices"], plan["commit_every"], plan["buses"][0]["load"] > 1) == (2, 0.25, True)
