@@ -10,6 +10,7 @@ import itertools
 import json
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,11 +42,16 @@ class Publish:
     def kind(self) -> str:
         return self.topic.rpartition("/")[2]
 
+    def __post_init__(self) -> None:
+        self.heads = [r for r in json.loads(self.payload) if "bn" in r] if self.kind == "data" else []
+        named = {(r["run"], r["bn"].split("/")[1], r["seq"]): r for r in self.heads}
+        self.identities: set[Key] = set(named)
+        self.fresh = {name for name, r in named.items() if "late" not in r}
+
     @property
     def samples(self) -> list[tuple[str, int]]:
         """(device, seq) of each sample in it."""
-        heads = [r for r in json.loads(self.payload) if "bn" in r] if self.kind == "data" else []
-        return [(r["bn"].split("/")[1], r["seq"]) for r in heads]
+        return [(r["bn"].split("/")[1], r["seq"]) for r in self.heads]
 
 
 class Session:
@@ -67,14 +73,17 @@ class Session:
             if verdict is not None:
                 asyncio.get_running_loop().call_soon(verdict, None)
             return
-        assert self.maximum_packet is None or len(payload) + len(topic) + 10 <= self.maximum_packet
         self.sent.append(p)
         if verdict is None:
             return
-        out = [s for q in self.waiting if not q.retain for s in identities(q)]
-        assert not set(out) & set(identities(p)), "two publishes of one sample at once"
+        fits = self.maximum_packet is None or len(payload) + len(topic) + 10 <= self.maximum_packet
+        self.hub.expect(fits, "larger than Maximum Packet Size")
+        out = {s for q in self.waiting for s in q.identities}
+        self.hub.expect(not out & p.identities, "two publishes of one sample at once")
+        self.hub.expect(not p.fresh & self.hub.published, "sent a second time and not late")
+        self.hub.published |= p.identities
         self.waiting.append(p)
-        assert len(self.waiting) <= self.receive_maximum, "more outstanding than Receive Maximum"
+        self.hub.expect(len(self.waiting) <= self.receive_maximum, "more outstanding than Receive Maximum")
         self.hub.news.set()
 
     def read(self, p: Publish, code: int = 0) -> None:
@@ -93,7 +102,7 @@ class Session:
         assert p.verdict is not None
         assert p.code is not None
         if p.code < 0x80:
-            self.hub.confirmed |= identities(p)
+            self.hub.confirmed |= p.identities
         p.verdict(p.code)
         return p
 
@@ -114,11 +123,6 @@ class Session:
             self.lost.set_result(None)
 
 
-def identities(p: Publish) -> set[Key]:
-    heads = [r for r in json.loads(p.payload) if "bn" in r] if p.kind == "data" else []
-    return {(r["run"], r["bn"].split("/")[1], r["seq"]) for r in heads}
-
-
 @dataclass
 class Hub:
     """The other end, over many lives of the gateway."""
@@ -129,7 +133,9 @@ class Hub:
     automatic: bool = False  # answers everything at once
     auditor: Auditor = field(default_factory=Auditor)
     taken: dict[Key, tuple[int, float]] = field(default_factory=dict)  # truth: value, loop time
+    published: set[Key] = field(default_factory=set)
     confirmed: set[Key] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
     retained: dict[str, bytes] = field(default_factory=dict)
     heard: list[Publish] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
@@ -161,19 +167,25 @@ class Hub:
         """The connection that lives now."""
         return self.sessions[-1] if self.sessions and not self.sessions[-1].lost.done() else None
 
+    def expect(self, condition: object, what: str) -> None:
+        """Remembered, too: what is raised in a call-back reaches nobody."""
+        if not condition:
+            self.faults.append(what)
+            raise AssertionError(what)
+
     def hear(self, p: Publish) -> None:
         self.heard.append(p)
         if p.kind == "data":
             for run, device, seq, first, head in self.auditor.pack(p.payload):
                 value, _ = self.taken[run, device, seq]
-                assert head["v"] == value, "the number of one sample on the values of another"
+                self.expect(head["v"] == value, "the number of one sample on the values of another")
                 same_time = self.times.setdefault((run, device), {}).setdefault(str(head["bt"]), seq)
-                assert not first or same_time == seq, "two samples of a device share a time"
+                self.expect(not first or same_time == seq, "two samples of a device share a time")
         elif p.kind == "ledger":
             self.auditor.note(p.payload)
         else:
             self.retained[p.topic] = p.payload
-        assert not self.auditor.unexplained()
+        self.expect(not self.auditor.unexplained(), "UNEXPLAINED")
 
     async def until(self, condition: Callable[[], object], within: float = 5.0) -> None:
         """Answer as told by `automatic` until `condition` holds."""
@@ -200,6 +212,7 @@ class Life:
         config = HubConfig(url="mqtt://127.0.0.1")
         self.uplink = Uplink(config, f"labgate-{GATEWAY}", self.buffer, self.buffer.clock, mqtt.Will("w", b"lost"))
         self.tasks: list[asyncio.Task[None]] = []
+        self.killed: float | None = None  # loop time
         hub.lives.append(self)
 
     async def start(self, uplink: bool = True, topics: dict[str, str] | None = None) -> "Life":
@@ -239,7 +252,9 @@ class Life:
         """
         store = self.writer._store
         if store is not None:
-            await store._db._execute(copy_file, self.path, to)
+            self.killed = await store._db._execute(copy_file, self.path, to)
+        else:
+            self.killed = asyncio.get_running_loop().time()
         await self.abandon()
 
     async def abandon(self) -> None:
@@ -262,6 +277,9 @@ class Life:
 
     def check(self) -> None:
         """Rule 13, exactly, and that memory holds what the books say."""
+        assert not self.hub.faults
+        for task in self.tasks:
+            assert not (task.done() and task.exception()), task.exception()
         b = self.buffer
         on_disk: dict[str, int] = {}
         in_tail: dict[str, int] = {}
@@ -279,8 +297,10 @@ class Life:
         assert b.held()[0] == b.on_disk + sum(in_tail.values())
 
 
-def copy_file(source: Path, to: Path) -> None:
+def copy_file(source: Path, to: Path) -> float:
+    """What is on disk now. Returns the loop time."""
     for suffix in ("", "-wal"):
         part = source.with_name(source.name + suffix)
         if part.exists():
             shutil.copyfile(part, to.with_name(to.name + suffix))
+    return time.monotonic()

@@ -583,8 +583,7 @@ async def test_the_backlog_is_read_again_from_its_oldest_row_although_a_fetch_is
 
     async def slow(self: Store, after: int, *more: Any) -> Any:
         found = await fetch(self, after, *more)
-        while after and life.uplink.paused:
-            await asyncio.sleep(0.005)
+        await hub.until(lambda: not (after and life.uplink.paused))
         return found
 
     monkeypatch.setattr(Store, "rows", slow)
@@ -593,6 +592,7 @@ async def test_the_backlog_is_read_again_from_its_oldest_row_although_a_fetch_is
     assert hub.session is not None
     assert hub.session.answer(code=0x97).samples == [("a", 1), ("a", 2)]
     assert life.uplink.paused
+    await asyncio.sleep(0.1)
     hub.automatic = True
     await hub.until(lambda: life.idle)
     life.check()
