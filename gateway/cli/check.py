@@ -74,9 +74,10 @@ names what was dropped."""
         limit = show.size(site.buffer.max_bytes)
         print(f"\nbuffer: {readings:.4g} readings/s; without the hub {limit} last about {lasts} ({site.buffer.path})")
     for load in loads:
+        turns = show.plural(load.turns, "turn")
         print(
             f"\nbus {load.link} ({load.line}): asking all its devices once takes {_seconds(load.cycle)}"
-            f" ({show.plural(load.turns, 'turn')}, {_seconds(plan.ANSWER_TIME)} assumed for a device to begin its answer);"
+            f" ({turns}, {_seconds(plan.ANSWER_TIME)} assumed for a device to begin its answer);"
             f"\n  asked: {', '.join(load.asked)}: {math.ceil(100 * load.share)} % of the bus"
         )
 
