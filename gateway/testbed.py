@@ -159,7 +159,8 @@ class Gateway(Process):
         return self
 
     def up(self) -> None:
-        """Start it; returns when it answers on its control socket."""
+        """Start it (again); returns when it answers on its control socket."""
+        self.socket.unlink(missing_ok=True)  # of a gateway that was killed
         self.start()
         deadline = time.monotonic() + _WITHIN
         while not self.socket.exists():
