@@ -21,6 +21,7 @@ BVER = 26  # RFC 9100: version 10 plus the secondary units of RFC 8798
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _name = attrgetter("name")
+_value = attrgetter("value")
 _unit = attrgetter("unit")
 _odd_value = re.compile(rb'"v":(?!-?[0-9])').search  # msgspec writes NaN as null, truth as true, a list as […
 
@@ -140,19 +141,20 @@ def same_version(first: bytes, other: bytes) -> bool:
     return (first[:8] == b'[{"bver"') == (other[:8] == b'[{"bver"')
 
 
-def state_view(wall_ns: int, readings: Iterable[Reading]) -> bytes:
+def state_view(wall_ns: int, readings: Sequence[Reading]) -> bytes:
     """The plain-JSON view of a sample for dashboards: {"time": …, name: value, …}."""
     view: dict[str, Value] = {"time": iso_time(wall_ns)}
-    for r in readings:
-        if _available(r.value):
-            view[r.name] = r.value
-    return _encode(view)
+    view.update(zip(map(_name, readings), map(_value, readings), strict=True))
+    content = _encode(view)
+    if b":null" in content:  # NaN is written so
+        content = _encode({name: value for name, value in view.items() if _available(value)})
+    return content
 
 
 def iso_time(wall_ns: int) -> str:
     """2026-11-20T10:33:20.123Z."""
     seconds, rest = divmod(wall_ns, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 10**6:03d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest // 10**6:03d}Z"
 
 
 def to_json(value: object) -> bytes:

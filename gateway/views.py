@@ -22,11 +22,11 @@ class Views:
         due = self._next.get(topic, 0.0)
         if topic in self._newest:
             self._newest[topic] = sample
-        elif now < due:
+        elif now < due - self._every / 20:  # a device asked once in this time is hardly early: no timer for that
             self._newest[topic] = sample
             loop.call_at(due, self._late, topic)
         else:
-            self._publish(topic, sample, now)
+            self._publish(topic, sample, max(now, due))
 
     def _late(self, topic: str) -> None:
         self._publish(topic, self._newest.pop(topic), asyncio.get_running_loop().time())

@@ -44,6 +44,7 @@ class Process:
 
     def __init__(self, *command: str | Path, log: Path | None = None) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling at each start is not what is measured
         errors = log.open("ab") if log else None
         self.began = time.monotonic_ns()
         self.popen = subprocess.Popen(
