@@ -69,6 +69,7 @@ class Buffer:
         self.rows_left: dict[tuple[str, str], int] = {}  # ended (gateway, run) -> held rows
         self.busy: dict[int, Held | None] = {}  # rows that are in memory too; None: gone, not yet deleted
         self.cursor = 0  # the backlog is fetched behind this row id …
+        self.rewinds = 0  # how often the cursor was set back
         self.unwanted: Callable[[], list[Book]] = list  # … without the uplink's paused ones
         self.exhausted = False  # nothing more to fetch until rows are added
         self.fetch_wanted = False
@@ -170,6 +171,7 @@ class Buffer:
             else:
                 del self.busy[held.row or 0]
         self.cursor = 0
+        self.rewinds += 1
         self.exhausted = False
         self.want_backlog()
 

@@ -40,7 +40,9 @@ class Pauses:
         """Try all again now."""
         for timer in self._timers.values():
             timer.cancel()
-        self._timers.clear()
+        if self._timers:
+            self._timers.clear()
+            self._over()
 
     def _end(self, topic: str) -> None:
         del self._timers[topic]

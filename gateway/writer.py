@@ -84,10 +84,16 @@ class Writer:
 
     async def finish(self) -> None:
         """Rule 11: a clean stop is one commit. Call it when `run` has ended and nothing takes or publishes any more."""
-        b, store = self._buffer, self._store
+        b = self._buffer
         self._disarm()
-        if store is None:
+        try:
+            if self._store is None:
+                await self._open()
+        except LabgateError as error:
+            log.error("no disk at the end, %d samples in memory are lost: %s", len(b.tail), error)
             return
+        store = self._store
+        assert store is not None
         b.pending.run_states.append((b.run, "clean"))
         last = {device: book.taken for device, book in b.books.items()}
         b.pending.notes.append(note(store.next_id("note"), b.gateway, b.run, ended="clean", last=last))
@@ -100,6 +106,11 @@ class Writer:
         finally:
             self._disarm()
             await store.close()
+
+    @property
+    def bound(self) -> float:
+        """Age (s) that samples reach at most before they are on disk, as things are now."""
+        return max(self.commit_every, 2 * self.commit_seconds)
 
     def state_of(self, run: str) -> str:
         """open, clean, unclean or settled."""
@@ -213,10 +224,10 @@ class Writer:
     async def _fetch(self) -> None:
         b, store = self._buffer, self._store
         assert store is not None
-        after = b.cursor
-        found = await store.rows(after, _CHUNK, [book.id for book in b.unwanted()])
-        if b.cursor != after:
-            return  # rewound meanwhile, and still wanted: at the next turn
+        rewinds = b.rewinds
+        found = await store.rows(b.cursor, _CHUNK, [book.id for book in b.unwanted()])
+        if b.rewinds != rewinds:
+            return  # other books are wanted now; still wanted: at the next turn
         b.fetch_wanted = False
         by_id = {book.id: book for book in b.all_books()}
         for row in found:

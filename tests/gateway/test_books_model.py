@@ -52,6 +52,7 @@ class World:
         self.not_durable: set[str] = set()  # killed while the disk could not be written
         self.slowest = self.lag = 0.0  # s: commit, event loop
         self.failing = 0  # commits to fail
+        self.began: float | None = None  # the commit under way
         monkeypatch.setattr(uplink_module.mqtt, "connect", self.hub.connect)
         monkeypatch.setattr(uplink_module, "_RETRY", (0.0005, 0.002))
         monkeypatch.setattr(uplink_module, "GOODBYE_WITHIN", 0.02)
@@ -66,7 +67,15 @@ class World:
                 raise DiskError("the disk is ill")
             await commit(store, c)
 
+        write = Writer._commit
+
+        async def measured(w: Writer) -> None:
+            self.began = time.monotonic()
+            await write(w)
+            self._note_commit(time.monotonic())
+
         monkeypatch.setattr(Store, "commit", sometimes)
+        monkeypatch.setattr(Writer, "_commit", measured)
 
     async def run(self, steps: int) -> None:
         meter = asyncio.create_task(self._measure_lag())
@@ -75,7 +84,6 @@ class World:
             for _ in range(steps):
                 life = await self._step(life)
                 life.check()
-                self._look(life)
             await self._settle(life)
             self._audit()
         finally:
@@ -90,8 +98,10 @@ class World:
             await asyncio.sleep(0.002)
             self.lag = max(self.lag, loop.time() - before - 0.002)
 
-    def _look(self, life: Life) -> None:
-        self.slowest = max(self.slowest, life.writer.commit_seconds)
+    def _note_commit(self, now: float) -> None:
+        if self.began is not None:
+            self.slowest = max(self.slowest, now - self.began)
+        self.began = None
 
     async def _begin(self) -> Life:
         self.runs += 1
@@ -136,6 +146,7 @@ class World:
             await life.kill(self._file())
             assert life.killed is not None
             self.killed[life.run_id] = life.killed
+            self._note_commit(life.killed)
             if life.buffer.trouble is not None:
                 self.not_durable.add(life.run_id)
             return await self._begin()

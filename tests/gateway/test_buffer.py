@@ -568,29 +568,30 @@ async def test_rule_09_a_row_that_was_dropped_is_not_sent_although_the_commit_fa
 # -- the backlog
 
 
+@pytest.mark.parametrize("chunk", [2, 256])
 async def test_the_backlog_is_read_again_from_its_oldest_row_although_a_fetch_is_under_way(
-    hub: Hub, path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     """A paused topic resumes while rows of another device are on their way: what it holds must not be skipped."""
     hub.refuses = AWAY
-    monkeypatch.setattr(writer_module, "_CHUNK", 2)
+    monkeypatch.setattr(writer_module, "_CHUNK", chunk)
     monkeypatch.setattr(pauses_module, "PAUSE", (0.05, 0.05))
     life = await Life(hub, path, "run-1", commit_every=0.02).start()
-    for device in "aabbbb":
-        life.take(device)
-    await committed(life, 4)
+    for device in "aaabbb":
+        life.take(device, pad=40_000)  # too large to be joined
+    await committed(life, 3)
     fetch = Store.rows
 
     async def slow(self: Store, after: int, *more: Any) -> Any:
         found = await fetch(self, after, *more)
-        await hub.until(lambda: not (after and life.uplink.paused))
+        await hub.until(lambda: not life.uplink.paused)
         return found
 
     monkeypatch.setattr(Store, "rows", slow)
-    hub.refuses = None
+    hub.refuses, hub.window = None, 2
     await hub.until(lambda: hub.session and hub.session.waiting)
     assert hub.session is not None
-    assert hub.session.answer(code=0x97).samples == [("a", 1), ("a", 2)]
+    assert hub.session.answer(code=0x97).samples == [("a", 1)]
     assert life.uplink.paused
     await asyncio.sleep(0.1)
     hub.automatic = True

@@ -230,6 +230,25 @@ async def test_not_authorised_and_quota_pause_that_topic_longer_and_longer_and_d
     await life.stop()
 
 
+async def test_a_new_connection_tries_paused_topics_at_once_their_backlog_too(
+    hub: Hub, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rights and quotas often change with the broker."""
+    monkeypatch.setattr(pauses_module, "PAUSE", (60.0, 60.0))
+    life = await with_backlog(hub, path, 3, pad=40_000)  # too large to be joined
+    hub.window = 2
+    session = await online(hub, life)
+    await hub.until(lambda: data(session))
+    session.answer(code=0x87)
+    await hub.until(lambda: life.buffer.exhausted)
+    assert [h.seq for lane in life.buffer.backlog.values() for h in lane] == [1]
+    session.lose()
+    hub.automatic = True
+    await hub.until(lambda: life.idle)
+    life.check()
+    await life.stop()
+
+
 async def test_pauses_grow_up_to_a_longest(hub: Hub, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pauses_module, "PAUSE", (0.001, 0.004))
     paused = pauses_module.Pauses(lambda: None)
