@@ -10,6 +10,9 @@ from simulators.modbus_slave import Given
 
 _FLUSH_AFTER = 0.5  # seconds a line may wait in memory
 
+Moment = tuple[float, float]
+"""Wall clock and CLOCK_BOOTTIME, in seconds."""
+
 
 class Truth:
     """Appends to `path`; `flush()` when all is said. A kill that cannot be caught loses at most the last half second.
@@ -23,9 +26,14 @@ class Truth:
         self._lines: list[str] = []
         self._names: dict[tuple[str, str], str] = {}
 
-    def record(self, device: str, unit_id: int, values: Iterable[Given]) -> None:
-        """Takes values that were given just now."""
-        t, boot = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
+    @staticmethod
+    def now() -> Moment:
+        """When values are about to be given."""
+        return time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def record(self, device: str, unit_id: int, values: Iterable[Given], when: Moment) -> None:
+        """Takes values that were given."""
+        t, boot = when
         head = f'{{"t":{t:.6f},"boot":{boot:.6f},"device":{json.dumps(device)},"unit_id":{unit_id}'
         if not self._lines:
             asyncio.get_running_loop().call_later(_FLUSH_AFTER, self.flush)

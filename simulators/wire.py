@@ -107,9 +107,11 @@ class Conversation:
             self._timer = asyncio.get_running_loop().call_at(self._waiting[0][0], self._send_oldest)
 
     def _send(self, station: Station | None, request: Request, pdu: bytes) -> None:
+        truth = station.truth if station else None
+        when = truth.now() if truth else None  # before: who hears it may run first
         self.send(self._framing.join(request, pdu))
-        if station and station.truth:
-            station.truth.record(station.device, request.unit_id, station.slave.given(request.pdu, pdu))
+        if station and truth and when:
+            truth.record(station.device, request.unit_id, station.slave.given(request.pdu, pdu), when)
 
     def _drop(self) -> None:
         self.end()
