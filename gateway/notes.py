@@ -1,11 +1,23 @@
-"""What a commit tells the ledger: which samples were given up, and which ended runs hold nothing any more."""
+"""What a commit tells the ledger: how runs ended, which samples were given up, which runs hold nothing any more."""
 
 from gateway.buffer import Buffer
 from gateway.ledger import read_note
-from gateway.rows import Commit, note
+from gateway.rows import Commit, Found, note
 from gateway.store import Store
 
 _LONG = 4000  # bytes; a longer note is not made still longer
+
+
+def close_runs(store: Store, b: Buffer, found: Found, c: Commit) -> None:
+    """Rule 2: every run still open has ended unclean; what of it was on disk is told."""
+    for gateway, run in found.runs:
+        books = [book for book in found.books.values() if book.run == run]
+        if found.states[run] == "open":
+            found.states[run] = "unclean"
+            c.run_states.append((run, "unclean"))
+            kept = {book.device: book.kept for book in books if book.kept}
+            c.notes.append(note(store.next_id("note"), gateway, run, ended="unclean", kept=kept))
+        b.rows_left[gateway, run] = sum(book.held for book in books)
 
 
 def declare_drops(store: Store, b: Buffer, c: Commit) -> None:

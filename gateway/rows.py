@@ -60,7 +60,6 @@ class Found:
     """What an opened file holds."""
 
     runs: list[tuple[str, str]]  # (gateway, run), oldest first
-    open_runs: set[str]
     states: dict[str, str]  # run -> open | clean | unclean | settled
     boots: dict[str, str]  # run -> boot id
     books: dict[int, Book]

@@ -43,10 +43,8 @@ def problems(site: Site, buffer: Buffer, writer: Writer, uplink: Uplink | None) 
     if buffer.trouble is not None:
         found.append(_problem("buffer", "read_only" if "readonly" in buffer.trouble else "disk", buffer.trouble))
     elif writer.commit_seconds > writer.commit_every / 2:
-        bound = writer.commit_every / 2 + writer.commit_seconds
-        found.append(
-            _problem("buffer", "slow", f"a commit took {writer.commit_seconds:.1f} s; a kill may lose {bound:.1f} s")
-        )
+        text = f"a commit took {writer.commit_seconds:.1f} s; a kill may lose {writer.bound:.1f} s"
+        found.append(_problem("buffer", "slow", text))
     if uplink is not None:
         found += [
             _problem("hub", "refused", f"the hub refuses {topic}; its samples are held") for topic in uplink.paused

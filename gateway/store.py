@@ -60,6 +60,7 @@ class Store:
         async with _translated(path):
             lock = lock_file(path)
             try:
+                path.open("ab").close()  # says better than SQLite why it cannot, and leaves no thread behind
                 db = await aiosqlite.connect(path, isolation_level=None)
             except BaseException:
                 lock.close()
@@ -130,7 +131,6 @@ class Store:
                 self._ids[table] = highest or 0
             return Found(
                 runs=list(names.values()),
-                open_runs={run for _, _, run, _, state in runs if state == "open"},
                 states={run: state for _, _, run, _, state in runs},
                 boots={run: boot for _, _, run, boot, _ in runs},
                 books=books,
@@ -272,9 +272,6 @@ async def _translated(path: Path) -> AsyncIterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise _disk_error(path, error) from error
-
-
-def _disk_error(path: Path | None, error: Exception) -> DiskError:
-    where = f" {path}" if path else ""
-    return DiskError(f"the buffer{where} cannot be used: {getattr(error, 'strerror', None) or error}")
+        what = getattr(error, "strerror", None) or str(error)
+        todo = next((f"; {todo}" for said, todo in _TODO.items() if said in what), "")
+        raise DiskError(f"the buffer {path} cannot be used: {what}{todo}") from error

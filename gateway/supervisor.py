@@ -13,7 +13,7 @@ _AGAIN = 0.05  # s between two cancellations of a task that does not end
 _CALM = 60.0  # s without an error after which the pause begins anew
 
 
-async def undisturbed(work: Coroutine[Any, Any, None]) -> None:
+async def undisturbed(work: Coroutine[Any, Any, object]) -> None:
     """Run `work` to its end also when the caller is cancelled meanwhile; the cancellation takes effect then."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from gateway.buffer import Buffer, Held
 from gateway.errors import ConfigError, DiskError, LabgateError
 from gateway.limits import drop_over_limit
-from gateway.notes import declare_drops, settle_runs
+from gateway.notes import close_runs, declare_drops, settle_runs
 from gateway.rows import STORED_RATIO, Commit, Row, note
 from gateway.store import Store
 from gateway.supervisor import undisturbed
@@ -87,13 +87,10 @@ class Writer:
         b = self._buffer
         self._disarm()
         try:
-            if self._store is None:
-                await self._open()
+            store = self._store or await self._open()
         except LabgateError as error:
             log.error("no disk at the end, %d samples in memory are lost: %s", len(b.tail), error)
             return
-        store = self._store
-        assert store is not None
         b.pending.run_states.append((b.run, "clean"))
         last = {device: book.taken for device, book in b.books.items()}
         b.pending.notes.append(note(store.next_id("note"), b.gateway, b.run, ended="clean", last=last))
@@ -105,6 +102,7 @@ class Writer:
             log.error("the last commit failed, %d samples in memory are lost: %s", len(b.tail), error)
         finally:
             self._disarm()
+            self._store = None
             await store.close()
 
     @property
@@ -137,26 +135,21 @@ class Writer:
 
     # -- what it does -------------------------------------------------------------------------------------------
 
-    async def _open(self) -> None:
-        b, began = self._buffer, time.monotonic()
+    async def _open(self) -> Store:
+        b = self._buffer
         store = await Store.open(self.path)
         try:
             found = await store.found()
+            began = time.monotonic()
             start = Commit(topics=[(t, d) for t, d in b.topics.items() if t not in found.topics])
             self._states, self._boots = found.states, found.boots
-            for gateway, run in found.runs:
-                if self._states[run] == "open":
-                    self._states[run] = "unclean"
-                    start.run_states.append((run, "unclean"))
-                    kept = {book.device: book.kept for book in found.books.values() if book.run == run and book.kept}
-                    start.notes.append(note(store.next_id("note"), gateway, run, ended="unclean", kept=kept))
-                b.rows_left[gateway, run] = sum(book.held for book in found.books.values() if book.run == run)
             if found.runs:
                 newest = found.runs[-1][1]
-                self.previous = {"run": newest, "clean": newest not in found.open_runs}
+                self.previous = {"run": newest, "clean": found.states[newest] != "open"}
+            close_runs(store, b, found, start)
             settle_runs(store, b, self._states, start)
             await store.open_run(b.gateway, b.run, b.clock.boot_id, time.time_ns(), start)
-        except DiskError:
+        except BaseException:
             await store.close()
             raise
         self._store = store
@@ -167,6 +160,7 @@ class Writer:
         b.disk_bytes = found.held_bytes
         self.commit_seconds = time.monotonic() - began
         self._works()
+        return store
 
     async def _commit(self) -> None:
         """Rule 5: one transaction. What was asked of it stays asked for when it fails."""

@@ -143,6 +143,8 @@ class World:
             return await self._begin()
         elif what == "kill":
             self.files += 1
+            if life.buffer.trouble is not None:
+                self.not_durable.add(life.run_id)
             await life.kill(self._file())
             assert life.killed is not None
             self.killed[life.run_id] = life.killed

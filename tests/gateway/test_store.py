@@ -78,7 +78,7 @@ async def test_what_was_written_is_found_again(path: Path, store: Store) -> None
         ("b", 1, 0, 1, 0),
     ]
     assert found.runs == [("pi-7", "run-1")]
-    assert found.open_runs == {"run-1"}
+    assert found.states == {"run-1": "open"}
     assert found.boots == {"run-1": "boot-1"}
     assert found.notes == c.notes
     assert found.topics == {"lab/pi-7/a/meta": "a"}
