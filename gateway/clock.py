@@ -12,6 +12,7 @@ TIMESYNCD_FLAG = Path("/run/systemd/timesync/synchronized")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _CHECK_NS = {False: 1 * 10**9, True: 60 * 10**9}  # how long an answer about synchronisation is believed
+_BURST_NS = 10**6  # stamps of one instant run ahead of the clock by less; a clock further back has been set back
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
@@ -26,7 +27,8 @@ class Clock:
         self.boot_id = BOOT_ID.read_text().strip() if BOOT_ID.exists() else "unknown"
         self._synced = False
         self._check_at = 0
-        self._last_us = 0
+        self._offset = 0  # wall minus boot, when it was last known to be right
+        self._last_wall = self._last_boot = 0
 
     @property
     def synced(self) -> bool:
@@ -35,21 +37,21 @@ class Clock:
         if now >= self._check_at:
             self._synced = _is_synchronised()
             self._check_at = now + _CHECK_NS[self._synced]
+            # Once, not at each use: two readings of two clocks never lie equally far apart.
+            self._offset = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         return self._synced
 
     def stamp(self) -> Stamp:
-        """Now, on both clocks. No two stamps of one clock share a microsecond, the resolution of `bt`."""
+        """Now, on both clocks. No two stamps share a microsecond, the resolution of `bt`, on either."""
         boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        synced = self._synced if boot < self._check_at else self.synced  # before the wall is read: it may be set now
         wall = time.time_ns()
-        synced = self._synced if boot < self._check_at else self.synced
         if wall < BUILD_DATE_NS:
-            wall = BUILD_DATE_NS + boot
-            synced = False
-        us = wall // 1000
-        if us == self._last_us:
-            us += 1
-            wall = us * 1000
-        self._last_us = us
+            wall, synced = BUILD_DATE_NS + boot, False
+        if -_BURST_NS < wall - self._last_wall < 1000:
+            wall = self._last_wall + 1000
+        self._last_wall = wall
+        self._last_boot = boot = max(boot, self._last_boot + 1000)
         return Stamp(wall, boot, synced)
 
     def placed(self, stamp: Stamp, boot_id: str) -> tuple[int, bool]:
@@ -60,7 +62,7 @@ class Clock:
         if stamp.synced:
             return stamp.wall, True
         if boot_id == self.boot_id and self.synced:
-            return time.time_ns() - (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - stamp.boot), True
+            return stamp.boot + self._offset, True
         return stamp.wall, False
 
 

@@ -61,3 +61,17 @@ async def test_what_is_not_available_is_left_out() -> None:
     readings = [Reading("a", float("nan")), Reading("b", 1.5), Reading("c", float("inf")), Reading("d", "x:null")]
     views.show("t", Sample("d", Stamp(0, 0, synced=True), readings))
     assert json.loads(contents[0]) == {"time": "1970-01-01T00:00:00.000Z", "b": 1.5, "d": "x:null"}
+
+
+async def test_each_topic_has_its_own_turn_and_nothing_is_repeated() -> None:
+    sent: list[tuple[str, float]] = []
+    views = Views(EVERY, lambda topic, content: sent.append((topic, json.loads(content)["v"])))
+    views.show("a", sample(1))
+    views.show("b", sample(2))
+    views.show("a", sample(3))
+    assert sent == [("a", 1), ("b", 2)]
+    await asyncio.sleep(1.5 * EVERY)
+    assert sent == [("a", 1), ("b", 2), ("a", 3)]
+    await asyncio.sleep(1.5 * EVERY)
+    views.show("a", sample(4))
+    assert sent[3:] == [("a", 4)]
