@@ -103,7 +103,7 @@ def failed(hub: "HubConfig", error: Exception) -> LinkError:
             now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
             why = _CERTIFICATE.get(error.verify_code, f"is not accepted: {error.verify_message}")
             return LinkError(f"the certificate of {where} {why.format(now=now, host=hub.host)}", "refused")
-        case ssl.SSLEOFError() | ConnectionResetError() if hub.tls:
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError() | ConnectionResetError() if hub.tls:
             hint = (
                 "a port without TLS wants mqtt:// in hub.url; it may also ask for a client certificate (hub.cert_file)"
             )
@@ -114,10 +114,6 @@ def failed(hub: "HubConfig", error: Exception) -> LinkError:
             return LinkError(f"{where} refuses the connection: nothing listens on that port; check hub.url", "refused")
         case TimeoutError():
             return LinkError(f"{where} does not answer", "timeout")
-        case ConnectionResetError() if hub.tls:
-            return LinkError(
-                f"{where} ends the connection when TLS begins; a port without TLS wants mqtt:// in hub.url"
-            )
         case _:
             text = getattr(error, "strerror", None) or str(error)
             return LinkError(f"{where}: {text[:1].lower()}{text[1:]}", "network")
@@ -134,7 +130,7 @@ def _tls(hub: "HubConfig", where: str, error: ssl.SSLError) -> LinkError:
         return LinkError(f"{where} refuses the TLS connection: {why}; {whose}", "refused")
     if reason in ("wrong version number", "record layer failure", "packet length too long", "http request"):
         return LinkError(f"{where} does not speak TLS there; write mqtt:// or its TLS port in hub.url", "garbled")
-    return LinkError(f"TLS with {where} fails: {reason or error}", "network")
+    return LinkError(f"TLS with {where} fails: {reason or str(error).partition(' (_ssl')[0]}", "network")
 
 
 def late(hub: "HubConfig", connected: bool) -> LinkError:

@@ -1,6 +1,7 @@
 """Fixtures that tests of several parts share: a real mosquitto, and what arrives at it."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,6 +10,9 @@ import aiomqtt
 import pytest
 
 from tests.real_broker import HOST, HubMessages, Mosquitto
+
+# Started in the background of a script we would ignore Ctrl-C, and so would every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
