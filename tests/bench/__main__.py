@@ -2,11 +2,11 @@
 
 import argparse
 import json
+import os
 import sys
 
 from cases import CASES
 from figure import Figure
-from rig import load
 
 
 def main() -> int:
@@ -19,7 +19,7 @@ def main() -> int:
     if unknown := [name for name in given.names if name not in CASES]:
         parser.error(f"no case {', '.join(unknown)}; there is {', '.join(CASES)}")
     if not given.json:
-        print(f"load {load():.2f} before the start", flush=True)
+        print(f"load {os.getloadavg()[0]:.2f} before the start", flush=True)
     for name in given.names or CASES:
         found: dict[str, Figure] = {}
         for _ in range(given.runs):

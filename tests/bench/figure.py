@@ -34,7 +34,7 @@ class Figure:
     def line(self) -> str:
         """For people."""
         goal = f"goal <= {_number(self.goal)}" if self.goal is not None else ""
-        text = f"{self.name:34} {_number(self.value):>9} {self.unit:11} {goal:16} {self.verdict:4}"
+        text = f"{self.name:40} {_number(self.value):>9} {self.unit:11} {goal:16} {self.verdict:4}"
         notes = [self.note] if self.note else []
         if len(self.values) > 1:
             notes.insert(0, f"{len(self.values)} runs {_number(min(self.values))} … {_number(max(self.values))}")

@@ -14,23 +14,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SECOND = 1_000_000_000  # ns
-REGISTERS = 100
+TRUTH_WITHIN = 0.7  # s; a simulator may keep a line of its truth in memory for half a second
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-def load() -> float:
-    """Average number of processes that want a core, of the last minute."""
-    return os.getloadavg()[0]
+def now() -> int:
+    """The clock of all figures, and of the simulators' truth: CLOCK_BOOTTIME, ns."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def machine() -> float:
@@ -40,23 +34,22 @@ def machine() -> float:
 
 
 class Process:
-    """One child. Ends with `close`; answers a command a line if it is one of ours."""
+    """One child. Says and is asked lines of JSON, if it is one that does."""
 
     def __init__(self, *command: str | Path, log: Path | None = None) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling at each start is not what is measured
-        errors = log.open("ab") if log else None
-        self.began = time.monotonic_ns()
-        self.popen = subprocess.Popen(
-            [str(c) for c in command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            cwd=ROOT,
-            env=environment,
-        )
-        if errors:
-            errors.close()
+        with contextlib.ExitStack() as stack:
+            errors = stack.enter_context(log.open("ab")) if log else None
+            self.began = now()
+            self.popen = subprocess.Popen(
+                [str(c) for c in command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=ROOT,
+                env=environment,
+            )
         self.pid = self.popen.pid
 
     def cpu(self) -> float:
@@ -91,20 +84,22 @@ class Process:
 
     def close(self) -> None:
         """Gone, whatever it takes."""
-        with contextlib.suppress(BrokenPipeError):
-            self.popen.stdin and self.popen.stdin.close()
         try:
             self.end(within=5)
         except subprocess.TimeoutExpired:
             self.end(signal.SIGKILL)
-        self.popen.stdout and self.popen.stdout.close()
+        for pipe in (self.popen.stdin, self.popen.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                pipe and pipe.close()
 
 
 class Broker:
     """mosquitto, Receive Maximum 20 as shipped, nothing kept on disk. The same port each time it starts."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = int(s.getsockname()[1])
         self.config = folder / "mosquitto.conf"
         self.config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type none\n"
@@ -114,14 +109,15 @@ class Broker:
 
     def start(self) -> int:
         """Start it. Returns the time (ns) at which its port listened."""
-        program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + f":/usr/sbin:{ROOT}/.tools/bin")
+        path = os.environ.get("PATH", "") + f":/usr/sbin:{ROOT}/.tools/bin"
+        program = shutil.which("mosquitto", path=path)
         if program is None:
             raise RuntimeError("no mosquitto; run: make tools")
         self.process = Process(program, "-c", self.config)
         while True:
             with socket.socket() as s:
                 if s.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return time.monotonic_ns()
+                    return now()
             if self.process.popen.poll() is not None:
                 raise RuntimeError(f"mosquitto does not start on port {self.port}")
             time.sleep(0.001)
@@ -136,13 +132,14 @@ class Broker:
 
 @dataclass(frozen=True)
 class Setup:
-    """What is measured: so many devices, asked so often."""
+    """What is measured: so many devices of so many registers, asked so often."""
 
     devices: int = 10
     every: str = "1s"
-    floats: bool = False
+    registers: int = 100
+    floats: bool = False  # two registers each
     state: str = "off"
-    registers: int = REGISTERS
+    truth: bool = False  # whether the simulator records what it gives
 
 
 class Rig:
@@ -151,44 +148,51 @@ class Rig:
     def __init__(self, folder: Path, setup: Setup) -> None:
         self.folder, self.setup = folder, setup
         self.broker = Broker(folder)
-        self.devices = Process(sys.executable, HERE / "devices.py", str(setup.devices), *["--float"] * setup.floats)
         self.hub: Process | None = None
         self.daemon: Process | None = None
-        self.site = self._write_site(self.devices.line()["ports"])
+        self._truth = folder / "truth.jsonl"
+        command = [sys.executable, "-m", "simulators", "registers", "--port", "0", "--json"]
+        command += ["--set", f"devices={setup.devices}", "--set", f"count={setup.registers}"]
+        command += ["--set", "type=float32"] * setup.floats + ["--truth", str(self._truth)] * setup.truth
+        self.devices = Process(*command)
+        ready = self.devices.line()
+        self.urls: list[str] = ready.get("urls") or [ready["url"]]
+        self.site = self._write_site()
 
-    def _write_site(self, ports: list[int]) -> Path:
+    def _write_site(self) -> Path:
         s = self.setup
         (self.folder / "profiles").mkdir()
-        lines = ["driver: modbus", "vendor: none", "model: bench", 'version: "1"', "source: tests/bench", "registers:"]
         kind, size = ("float32", 2) if s.floats else ("uint16", 1)
+        lines = ["driver: modbus", "vendor: none", "model: bench", 'version: "1"', "source: tests/bench", "registers:"]
         lines += [
             f"  - {{name: value_{i:02}, table: holding, address: {i * size}, type: {kind}, unit: V}}"
             for i in range(s.registers // size)
         ]
         (self.folder / "profiles" / "bench.yaml").write_text("\n".join(lines) + "\n")
-        lines = ["gateway: {id: bench}"]
         # hold: a gateway that is back before the subscriber must not take "nobody listens" for a confirmation.
+        lines = ["gateway: {id: bench}"]
         lines += [f'hub: {{url: "mqtt://127.0.0.1:{self.broker.port}", state: {s.state}, unheard: hold}}']
         lines += [f"buffer: {{path: {self.folder / 'buffer.db'}}}", "links:"]
-        lines += [f'  l{i}: {{modbus: "tcp://127.0.0.1:{port}"}}' for i, port in enumerate(ports)]
+        lines += [f'  l{i}: {{modbus: "{url}"}}' for i, url in enumerate(self.urls)]
         lines += ["devices:"]
-        lines += [
-            f"  d{i}: {{profile: bench, link: l{i}, unit_id: 1, every: {s.every}, max_quantities: 100}}"
-            for i in range(len(ports))
-        ]
+        common = f"profile: bench, unit_id: 1, every: {s.every}, max_quantities: {s.registers}"
+        lines += [f"  d{i}: {{link: l{i}, {common}}}" for i in range(len(self.urls))]
         site = self.folder / "gateway.yaml"
         site.write_text("\n".join(lines) + "\n")
         return site
 
-    def start_hub(self) -> Process:
-        """The broker and the subscriber, which is subscribed when this returns."""
-        self.broker.start()
+    def start_hub(self) -> int:
+        """The broker and the subscriber, which is subscribed when this returns. Returns as Broker.start."""
         self.hub = Process(sys.executable, HERE / "subscriber.py", str(self.broker.port))
-        self.hub.line()
-        return self.hub
+        assert self.hub.line() == "up"
+        listened = self.broker.start()
+        assert self.hub.line() == "subscribed"
+        return listened
 
     def start_daemon(self) -> Process:
         """`labgate run`."""
+        if self.daemon is not None:
+            self.daemon.close()
         script = Path(sys.executable).with_name("labgate")
         program = [script] if script.exists() else [sys.executable, "-m", "gateway.cli"]
         arguments = ["-c", self.site, "run", "--socket", self.folder / "control.sock"]
@@ -213,6 +217,38 @@ class Rig:
                 raise RuntimeError(f"no sample at the hub within {within:g} s; the daemon said:\n{self.log()}")
             time.sleep(0.01)
         return found
+
+    def truth(self, until: int) -> dict[tuple[int, float], int]:
+        """(device, value of its first register) -> when it was given (ns), of all answers given up to `until`.
+
+        The simulator repeats no value before 65,536 answers.
+        """
+        time.sleep(max(TRUTH_WITHIN - (now() - until) / SECOND, 0))
+        ports = {urlsplit(url).port: i for i, url in enumerate(self.urls)}
+        found = {}
+        with self._truth.open() as lines:
+            for text in lines:
+                if '"name":"r0"' in text and text.endswith("\n"):
+                    line = json.loads(text)
+                    if (at := round(line["boot"] * SECOND)) <= until:
+                        found[ports[urlsplit(line["device"]).port], line["value"]] = at
+        return found
+
+    def samples(self) -> dict[tuple[int, float], tuple[str, int, bool, int]]:
+        """(device, value of its first register) -> (run, seq, late, when), of all that came to the hub."""
+        assert self.hub
+        came = self.hub.ask("samples")
+        return {(int(bn.split("/d")[1][:-1]), first): (run, seq, late, at) for bn, run, seq, first, late, at in came}
+
+    def unheard(self, within: float = 20.0) -> dict[tuple[int, float], int]:
+        """What the devices gave up to now and has not come to the hub; waited for as long as more still comes."""
+        given = self.truth(now())
+        end, before = time.monotonic() + within, len(given) + 1
+        while (missing := given.keys() - self.samples().keys()) and time.monotonic() < end:
+            if len(missing) < before:
+                before, end = len(missing), min(end, time.monotonic() + 4)
+            time.sleep(0.05)
+        return {key: given[key] for key in missing}
 
     def close(self) -> None:
         """End all processes, the daemon first."""

@@ -2,11 +2,13 @@
 
 A stranger to the gateway: plain sockets, MQTT 3.1.1 (OASIS standard of 29 October 2014) at QoS 0, so that mosquitto
 hands over a sample before it confirms it to the gateway. When the broker goes away it comes back every 2 ms, ahead of
-any gateway. Answers each command on standard input with one line of JSON:
+any gateway. Says "up", then "subscribed", then answers each command on standard input with one line of JSON:
 
-  report   what came since the start, and latencies since the last report
-  samples  [[bn, run, seq, n, late, ns], …]: every sample; n is the device's own number (devices.py), ns when it came
+  report   what came since the start
+  samples  [[bn, run, seq, value of the first record, late, when], ...]: every sample once, in the order it came
   ledger   every ledger note
+
+Times are of CLOCK_BOOTTIME, in ns.
 """
 
 import contextlib
@@ -44,14 +46,13 @@ class Hub:
         self.double = 0
         self.late = 0
         self.seen: dict[tuple[str, str], set[int]] = {}
-        self.samples: list[tuple[str, str, int, int, bool, int]] = []
-        self.latencies: list[int] = []  # ns
+        self.samples: list[tuple[str, str, int, float | None, bool, int]] = []
         self.notes: list[Any] = []
-        self.first = 0  # ns, of the first sample of all
-        self.live = 0  # ns, of the first sample since the broker is back that is not late
+        self.first = 0  # when the first sample of all came
+        self.live = 0  # … the first since the broker is back that is not late
 
     def publish(self, topic: bytes, payload: bytes, now: int) -> None:
-        """Take one message that came at `now` (ns, monotonic)."""
+        """Take one message that came at `now`."""
         if topic.endswith(b"/ledger"):
             self.notes.append(json.loads(payload))
             return
@@ -71,21 +72,14 @@ class Hub:
         self.readings += len(records)
         self.late += head.late
         self.first = self.first or now
-        n = 0
-        if isinstance(head.v, int) and len(records) > 5:
-            a, b, c, d, e, f = (int(r.v or 0) for r in records[:6])
-            n = e << 16 | f
-            if not head.late:
-                self.latencies.append(now - (a << 48 | b << 32 | c << 16 | d))
         if not head.late:
             self.live = self.live or now
-        self.samples.append((head.bn, head.run, head.seq, n, head.late, now))
+        self.samples.append((head.bn, head.run, head.seq, head.v, head.late, now))
 
     def report(self) -> dict[str, Any]:
-        """Counts since the start; latencies (ns) since the last report."""
-        latencies, self.latencies = self.latencies, []
+        """Counts, and when the first sample came."""
         return {
-            "now": time.monotonic_ns(),
+            "now": boot(),
             "samples": len(self.samples),
             "readings": self.readings,
             "double": self.double,
@@ -93,8 +87,12 @@ class Hub:
             "missing": sum(max(seqs) - len(seqs) for seqs in self.seen.values()),
             "first": self.first,
             "live": self.live,
-            "latencies": latencies,
         }
+
+
+def boot() -> int:
+    """Now."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def packets(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
@@ -140,15 +138,16 @@ def connect(port: int) -> socket.socket:
 def main(port: int) -> None:
     hub = Hub()
     answers = {b"report": hub.report, b"samples": lambda: hub.samples, b"ledger": lambda: hub.notes}
+    print('"up"', flush=True)
     wire, inbox = connect(port), b""
-    print("{}", flush=True)
+    print('"subscribed"', flush=True)
     while True:
         ready, _, _ = select.select([wire, sys.stdin], [], [])
         if wire in ready:
             data = b""
             with contextlib.suppress(OSError):
                 data = wire.recv(1 << 20)
-            now = time.monotonic_ns()
+            now = boot()
             # mosquitto, as shipped, lets a small packet wait until the one before is acknowledged (Nagle).
             wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             if not data:
