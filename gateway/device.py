@@ -76,12 +76,13 @@ class Device:
         loop = asyncio.get_running_loop()
         every = self.config.every
         origin = loop.time() + phase * every
-        turn = 0
+        turn, least = -1, 0.5
         while True:
             await self.ask()
-            # The next point of the grid; what a slow device made us miss is not caught up. The first step may be up
-            # to one and a half periods long, so that it is never a mere fraction of one.
-            turn = max(turn + 1, int((loop.time() - origin) / every + (0.5 if turn == 0 else 0.0)) + 1)
+            # The next point of the grid; what a slow device made us miss is not caught up. The first step is half a
+            # period long at least.
+            turn = max(turn + 1, math.floor((loop.time() - origin) / every + least) + 1)
+            least = 0.0
             await asyncio.sleep(origin + turn * every - loop.time())
 
     async def ask(self) -> None:
@@ -178,7 +179,8 @@ class Device:
     def _learn(self, readings: list[Reading]) -> None:
         """Names or units that were not there before."""
         self._shape.learn(readings)
-        known = {r.name: self.quantities.get(r.name, Quantity(r.unit)) for r in readings}
+        old = self.quantities
+        known = {r.name: Quantity(r.unit, old[r.name].kind) if r.name in old else Quantity(r.unit) for r in readings}
         if not known.items() <= self.quantities.items():
             self.quantities = self.quantities | known
             self._told(self)
