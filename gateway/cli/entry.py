@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-OURS = {"gateway": "cli/entry.py", "drivers": "codecs/__init__.py", "simulators": "modbus_slave.py"}
+OURS = {"gateway": "cli/__init__.py", "drivers": "codecs/__init__.py", "simulators": "modbus_slave.py"}
 
 
 def hidden() -> str | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.version import VERSION
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PYPROJECT = """
@@ -110,6 +112,9 @@ def test_a_foreign_driver_project_uses_the_wheel(tmp_path: Path) -> None:
     assert installed.returncode == 0, installed.stderr
     installed = run(*install, "--no-build-isolation", "--no-deps", ".", cwd=project)
     assert installed.returncode == 0, installed.stderr
+
+    said = run(python.parent / "labgate", "--version", cwd=project)
+    assert (said.returncode, said.stdout) == (0, f"labgate {VERSION}\n"), said.stderr
 
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "CI")}
     tested = run(python, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", cwd=project, env=environment)
