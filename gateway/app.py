@@ -153,8 +153,10 @@ class App:
     def _clear_foreign(self) -> None:
         """Retained topics of devices that are not configured any more, once nothing of them is held."""
         assert self.uplink is not None
-        known = {"", *self.devices, *self.site.disabled}
-        holding = {book.device for book in self.buffer.all_books() if book.held}
+        known, prefix = {"", *self.devices, *self.site.disabled}, self.uplink.hub.prefix
+        held = [book for book in self.buffer.all_books() if book.held]
+        holding = {f"{prefix}/{b.gateway}" for b in held} | {f"{prefix}/{b.gateway}/{b.device}" for b in held}
         for topic, device in self.buffer.topics.items():
-            if not (device in known and topic.startswith(self.topics.root)) and device not in holding:
+            ours = device in known and topic.startswith(f"{self.topics.root}/")
+            if not ours and topic.rpartition("/")[0] not in holding:
                 self.uplink.retain(topic, b"")
