@@ -42,7 +42,6 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0 done, 1 failed, 2 wrong configuration or usage."""
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plug-ins costs 20 ms and 1 MB
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):  # a line is seen as soon as it is written, in a pipe too
             sys.stdout.reconfigure(line_buffering=True, errors="replace")
