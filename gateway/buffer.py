@@ -117,8 +117,28 @@ class Buffer:
         held.flying = False
         self._wait(held)
 
+    def written(self, held: Held, row: int) -> None:
+        """It is on disk now, and leaves the memory unless it is in flight or the hub has refused it."""
+        size = len(held.body)
+        held.row = row
+        held.sent = held.sent or not held.flying
+        self.on_disk += 1
+        self.disk_bytes += size
+        if held.gone:  # confirmed or given up while it was being written
+            self.row_gone(held.book, row, size)
+            self.later()
+            return
+        del self.tail[held]
+        self.tail_bytes -= size
+        if held.flying:
+            self.busy[row] = held
+            return
+        self.leave_lane(held)
+        if held.alone or held.tries:
+            self.fetched(held)
+
     def fetched(self, held: Held) -> None:
-        """Read from disk, to be sent."""
+        """On disk and in memory, to be sent."""
         assert held.row is not None
         held.sent = True
         self.busy[held.row] = held

@@ -188,7 +188,7 @@ class Writer:
         finally:
             self.commit_seconds = time.monotonic() - began
         for h, row in zip(batch, c.rows, strict=True):
-            self._written(h, row)
+            b.written(h, row.id)
         for row_id in c.delete_rows:
             b.busy.pop(row_id, None)
         for run in c.forget_runs:
@@ -197,23 +197,6 @@ class Writer:
         b.exhausted = b.exhausted and not c.rows
         self._works()
         b.offer()
-
-    def _written(self, h: Held, row: Row) -> None:
-        b = self._buffer
-        h.row = row.id
-        h.sent = h.sent or not h.flying
-        b.on_disk += 1
-        b.disk_bytes += row.size
-        if h.gone:  # confirmed or given up while it was being written
-            b.row_gone(h.book, row.id, row.size)
-            b.later()
-            return
-        del b.tail[h]
-        b.tail_bytes -= row.size
-        if h.flying:
-            b.busy[row.id] = h
-        else:
-            b.leave_lane(h)
 
     async def _fetch(self) -> None:
         b, store = self._buffer, self._store

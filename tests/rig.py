@@ -286,15 +286,20 @@ class Life:
         for h in b.tail:
             in_tail[h.book.device] = in_tail.get(h.book.device, 0) + 1
         assert b.tail_bytes == sum(len(h.body) for h in b.tail)
+        self.check_counts()
         for device, book in b.books.items():
-            assert book.taken == book.confirmed + book.held + book.dropped, device
-            assert book.taken == sum(key[:2] == (self.run_id, device) for key in self.hub.taken)
             assert book.confirmed == sum(key[:2] == (self.run_id, device) for key in self.hub.confirmed)
             on_disk[device] = book.held - in_tail.get(device, 0)
             assert on_disk[device] >= 0
         old = sum(book.held for book in b.old_books.values())
         assert b.on_disk == sum(on_disk.values()) + old
         assert b.held()[0] == b.on_disk + sum(in_tail.values())
+
+    def check_counts(self) -> None:
+        """taken = confirmed + held + dropped."""
+        for device, book in self.buffer.books.items():
+            assert book.taken == book.confirmed + book.held + book.dropped, device
+            assert book.taken == sum(key[:2] == (self.run_id, device) for key in self.hub.taken)
 
 
 def copy_file(source: Path, to: Path) -> float:

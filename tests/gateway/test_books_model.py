@@ -349,14 +349,14 @@ def what_is_sent_again_is_not_late(patch: pytest.MonkeyPatch) -> None:
 
 
 def sent_again_while_outstanding(patch: pytest.MonkeyPatch) -> None:
-    written = Writer._written
+    written = Buffer.written
 
-    def wrong(w: Writer, held: Held, row: Any) -> None:
-        written(w, held, row)
+    def wrong(b: Buffer, held: Held, row: int) -> None:
+        written(b, held, row)
         if held.flying and not held.gone:
-            w._buffer.fetched(held)
+            b.fetched(held)
 
-    patch.setattr(Writer, "_written", wrong)
+    patch.setattr(Buffer, "written", wrong)
 
 
 def a_failed_commit_forgets_what_it_was_to_do(patch: pytest.MonkeyPatch) -> None:

@@ -284,6 +284,19 @@ async def test_a_joined_pack_refused_for_its_quota_waits_and_then_goes_one_by_on
     await life.stop()
 
 
+async def test_refusals_are_counted_although_the_sample_goes_to_disk_meanwhile(hub: Hub, path: Path) -> None:
+    life = await Life(hub, path, "run-1", commit_every=0.01).start()
+    session = await online(hub, life)
+    life.take("a")
+    for _ in range(uplink_module.TRIES):
+        await hub.until(lambda: data(session))
+        session.answer(code=0x99)
+    assert life.buffer.books["a"].dropped == 1
+    assert len(session.sent) == uplink_module.TRIES
+    life.check()
+    await life.stop()
+
+
 @pytest.mark.parametrize("on_disk", [False, True])
 async def test_refused_n_times_for_another_reason_it_is_dropped_on_the_ledger_and_kept_aside(
     hub: Hub, path: Path, on_disk: bool
