@@ -36,6 +36,23 @@ def test_32_devices_within_100_ms_of_cpu(tmp_path):
     assert min(spent) < 0.1  # some 11 ms on a server; the least of three is not a neighbour's doing
 
 
+def test_what_a_profile_says_is_kept_once_for_all_its_devices(tmp_path):
+    profile = "driver: modbus\nmax_gap: 4\nregisters:\n"
+    profile += "".join(f"  - {{name: q{r}, table: input, address: {r}}}\n" for r in range(100))
+    device = "profile: many, link: bus, every: 1s"
+    text = "gateway: {id: pi-7}\nlinks: {bus: {modbus: 'tcp://192.0.2.1:502'}}\ndevices:\n"
+    text += "".join(f"  d{i}: {{{device}, unit_id: {i + 1}}}\n" for i in range(3))
+    text += f"  other: {{{device}, unit_id: 9, max_gap: 0, registers: [{{name: q0, table: input, address: 0}}]}}\n"
+    write(tmp_path, {"gateway.yaml": text, "profiles/many.yaml": profile})
+    site = load_site(tmp_path / "gateway.yaml")
+    assert told(site) == []
+    first, *others, other = (site.devices[name].options for name in ("d0", "d1", "d2", "other"))
+    assert [o.unit_id for o in (first, *others, other)] == [1, 2, 3, 9]
+    assert len(first.registers) == 100
+    assert all(o.registers is first.registers for o in others)
+    assert (len(other.registers), other.max_gap, first.max_gap) == (1, 0, 4)
+
+
 def test_the_import_draws_in_no_driver_and_no_io_library():
     code = f"import sys, gateway.config; print(sorted({{m.split('.')[0] for m in sys.modules}} & set({HEAVY!r})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
