@@ -7,7 +7,6 @@ Sending is synchronous: a sample is on the wire before `take` returns, and the v
 import asyncio
 import contextlib
 import logging
-import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -28,10 +27,9 @@ JOINED_BYTES = 64_000  # a pack of several samples is no larger
 GOODBYE_WITHIN = 1.0  # s, for all answers when we leave
 TRIES = 3  # refusals of one sample before it is set aside
 REFUSED = 0x80  # reason codes from here on
-NOT_AUTHORISED, QUOTA_EXCEEDED, PACKET_TOO_LARGE, NO_SUBSCRIBERS = 0x87, 0x97, 0x95, 0x10
+NOT_AUTHORISED, QUOTA_EXCEEDED, PACKET_TOO_LARGE, NO_SUBSCRIBERS, SHUTTING_DOWN = 0x87, 0x97, 0x95, 0x10, 0x8B
 _RETRY = (0.3, 0.8)  # s, by which the pause after a failed connection grows, and the longest of them
 _SENT_AWAY = (1.0, 60.0)  # s, first and longest pause when the hub says no; a longer connection makes them short again
-_OVERHEAD = 32  # bytes of a PUBLISH beside topic and payload, at most
 
 
 class Uplink:
@@ -78,7 +76,8 @@ class Uplink:
                 if now() - began > _SENT_AWAY[1]:
                     pause = 0.0
                 # A closed port costs nothing to try; a hub that says no is asked less and less often.
-                step, longest = (max(pause, _SENT_AWAY[0]), _SENT_AWAY[1]) if error.code is not None else _RETRY
+                passing = error.code in (None, 0, SHUTTING_DOWN)
+                step, longest = _RETRY if passing else (max(pause, _SENT_AWAY[0]), _SENT_AWAY[1])
                 pause = min(pause + step, longest)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause * random.uniform(0.75, 1.1))
@@ -169,6 +168,9 @@ class Uplink:
         if topic is None:
             return False
         content = self._retained.pop(topic)
+        if len(content) > self._window.most(topic):
+            log.warning("the hub does not take packets as large as %s (%d bytes)", topic, len(content))
+            return True
 
         def verdict(_: Flight, code: int) -> None:
             if code >= REFUSED:
@@ -188,6 +190,9 @@ class Uplink:
         id_, note = next(iter(b.notes.items()))
         topic = f"{self.hub.prefix}/{note.gateway}/ledger"
         if topic in self.paused:
+            return False
+        if len(note.body) > self._window.most(topic):
+            self._pause(topic, PACKET_TOO_LARGE)
             return False
 
         def verdict(_: Flight, code: int) -> None:
@@ -212,15 +217,13 @@ class Uplink:
 
     def _send_from(self, lanes: dict[Book, deque[Held]], backlog: bool) -> bool:
         """Send the next pack of a lane: the samples of one device that wait together. False when there is none."""
-        assert self._window.session is not None
         for book in lanes:
             topic = self._data_topic(book)
             if topic not in self.paused:
                 break
         else:
             return False
-        lane = lanes[book]
-        most = (self._window.session.maximum_packet or math.inf) - len(topic) - _OVERHEAD
+        lane, most = lanes[book], self._window.most(topic)
         joined = min(most, JOINED_BYTES) if self._breaks < 2 else 0
         held, content = take_pack(lane, self._clock, self._buffer.run, joined)
         if not lane:
@@ -254,10 +257,7 @@ class Uplink:
 
     def _listeners(self, topic: str, code: int) -> None:
         before = self.unheard
-        if code == NO_SUBSCRIBERS:
-            self._unheard.add(topic)
-        elif code == 0:
-            self._unheard.discard(topic)
+        (self._unheard.add if code == NO_SUBSCRIBERS else self._unheard.discard)(topic)
         if self.unheard != before:
             self.changed()
 

@@ -1,6 +1,7 @@
 """The publishes of one connection that have no answer yet, and for how long they may be without."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -9,6 +10,7 @@ from gateway.buffer import Held
 
 WINDOW = 64  # of ours; the broker's Receive Maximum is usually smaller
 ANSWER_WITHIN = 20.0  # s; a publish without an answer for so long ends the connection
+_OVERHEAD = 32  # bytes of a PUBLISH beside topic and payload, at most
 
 
 class Flight:
@@ -52,6 +54,11 @@ class Window:
             self._timer.cancel()
             self._timer = None
         return outstanding
+
+    def most(self, topic: str) -> float:
+        """The longest payload that the hub's Maximum Packet Size allows on a topic."""
+        assert self.session is not None
+        return (self.session.maximum_packet or math.inf) - len(topic) - _OVERHEAD
 
     def publish(self, flight: Flight, content: bytes, retain: bool = False) -> None:
         """Send now; the flight's verdict is called with the reason code."""

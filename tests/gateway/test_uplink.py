@@ -355,6 +355,32 @@ async def test_larger_than_the_maximum_packet_size_it_is_never_sent_but_dropped_
     await life.stop()
 
 
+async def test_notes_and_descriptions_larger_than_that_are_not_sent_and_hold_up_no_sample(
+    hub: Hub, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.refuses = AWAY
+    life = await Life(hub, path, "run-0", commit_every=0.02).start()
+    for n in range(60):
+        life.take(f"a-device-with-a-long-name-{n}")
+    await life.stop()
+    hub.refuses, hub.automatic, hub.maximum_packet = None, True, 1000
+    life = await Life(hub, path, "run-1", commit_every=0.02).start()
+    await online(hub, life)
+    life.uplink.retain("lab/pi-7/status", b"x" * 1000)
+    life.take("a")
+    await hub.until(lambda: life.buffer.held() == (0, 0))
+    assert next(json.loads(n.body).get("ended") for n in life.buffer.notes.values()) == "clean"
+    assert hub.retained == {}
+    assert [r.getMessage().split()[-3] for r in caplog.records if "as large as" in r.getMessage()] == [
+        "lab/pi-7/status"
+    ]
+    hub.maximum_packet = None
+    assert hub.session is not None
+    hub.session.lose()
+    await hub.until(lambda: life.idle)
+    await life.stop()
+
+
 async def test_0x95_from_the_hub_drops_at_once(hub: Hub, path: Path) -> None:
     life = await Life(hub, path, "run-1", commit_every=0.05).start()
     session = await online(hub, life)
@@ -481,6 +507,18 @@ async def test_a_hub_that_says_no_is_asked_less_and_less_often(
     again = loop.time()
     await hub.until(lambda: hub.attempts > before + 5)
     assert loop.time() - again < 0.1
+    await life.abandon()
+
+
+@pytest.mark.parametrize("code", [None, 0, 0x8B])
+async def test_a_hub_that_shuts_down_is_asked_again_soon(
+    hub: Hub, path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
+) -> None:
+    monkeypatch.setattr(uplink_module, "_SENT_AWAY", (10.0, 60.0))
+    life = await Life(hub, path, "run-1").start()
+    session = await online(hub, life)
+    session.lose(why="the hub is shutting down", code=code)
+    await hub.until(lambda: hub.session and hub.session is not session, 1.0)
     await life.abandon()
 
 
