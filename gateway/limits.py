@@ -1,4 +1,6 @@
-"""What is given up when the buffer's file reaches its limits: class first, then oldest, each drop declared."""
+"""What is given up when the buffer's file reaches its limits: first what the hub refused and was set aside, then held
+samples, class first, then oldest, each drop declared.
+"""
 
 import os
 from pathlib import Path
@@ -27,6 +29,12 @@ async def drop_over_limit(store: Store, b: Buffer, folder: Path, max_bytes: int,
     if over <= 0:
         return
     over -= await store.stored(b.pending.delete_rows)
+    after = 0
+    while over > 0 and (aside := await store.asides(after, _CHUNK)):
+        for after, stored in aside:
+            if over > 0:
+                b.pending.delete_aside.append(after)
+                over -= stored
     by_id = {book.id: book for book in b.all_books()}
     for klass in range(len(CLASSES)):
         after = 0

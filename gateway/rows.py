@@ -47,6 +47,7 @@ class Commit:
     topics: list[tuple[str, str]] = field(default_factory=list)  # (topic, device) now owned
     delete_topics: list[str] = field(default_factory=list)
     aside: list[tuple[str, str, str, int, str, bytes]] = field(default_factory=list)
+    delete_aside: list[int] = field(default_factory=list)
     last: bool = False  # a clean stop: the books state their last number
 
     def followed_by(self, other: "Commit") -> "Commit":

@@ -175,6 +175,8 @@ class Store:
             await many("DELETE FROM sample WHERE id BETWEEN ? AND ?", ranges(c.delete_rows))
         if c.rows:
             await many("INSERT INTO sample VALUES(?,?,?,?,?,?,?,?,?)", map(_to_disk, c.rows))
+        if c.delete_aside:
+            await many("DELETE FROM aside WHERE id BETWEEN ? AND ?", ranges(c.delete_aside))
         if c.aside:
             await many("INSERT INTO aside(gateway, run, device, seq, reason, body) VALUES(?,?,?,?,?,?)", c.aside)
         if c.notes:
@@ -212,6 +214,12 @@ class Store:
                 (id_, book, seq, size, on_disk)
                 for id_, book, seq, size, on_disk in await self._all(sql, (klass, after, limit))
             ]
+
+    async def asides(self, after: int, limit: int) -> list[tuple[int, int]]:
+        """(id, bytes on disk) of the oldest of what was set aside, behind an id."""
+        sql = f"SELECT id, {_STORED} FROM aside WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608 - ours
+        async with _translated(self._path):
+            return [(id_, on_disk) for id_, on_disk in await self._all(sql, (after, limit))]
 
     async def stored(self, ids: list[int]) -> int:
         """Bytes on disk of these rows."""

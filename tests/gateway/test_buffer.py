@@ -475,6 +475,65 @@ def assert_books_and_notes_agree(path: Path) -> None:
             assert len(set(declared)) == dropped
 
 
+async def test_rule_09_what_was_set_aside_goes_before_anything_that_is_held(hub: Hub, path: Path) -> None:
+    """It is on the ledger as dropped already; a hub that refuses everything must not fill the file with it."""
+    hub.automatic = True
+    life = await Life(hub, path, "run-1", commit_every=0.03).start()
+    await hub.until(lambda: life.uplink.protocol)
+    assert hub.session is not None
+    hub.automatic = False
+    for _ in range(20):
+        life.take(pad=5000)
+        hub.session.answer(code=0x95)
+    await hub.until(lambda: len(rows(path, "SELECT seq FROM aside")) == 20)
+    hub.refuses = AWAY
+    hub.session.lose()
+    store = life.writer._store
+    assert store is not None
+    life.writer.max_bytes = (await store.space())[0] + 10_000
+    for _ in range(10):
+        life.take(pad=5000)
+        await asyncio.sleep(0.01)
+    await hub.until(lambda: not life.buffer.tail)
+    assert len(seqs(path)) == 10
+    left = [seq for (seq,) in rows(path, "SELECT seq FROM aside ORDER BY id")]
+    assert 0 < len(left) < 20
+    assert left == list(range(21 - len(left), 21))  # the newest
+    assert life.buffer.books["meter-1"].dropped == 20
+    life.writer.max_bytes = 25_000
+    life.take()
+    await hub.until(lambda: not life.buffer.tail)
+    assert rows(path, "SELECT seq FROM aside") == []
+    life.check()
+    await life.stop()
+
+
+async def test_rule_09_a_long_time_at_the_limit_is_told_in_a_few_notes(
+    hub: Hub, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.refuses = AWAY
+    life = await Life(hub, path, "run-1", commit_every=0.01, max_bytes=60_000).start()
+    for _ in range(60):
+        life.take("a", pad=3000)
+        life.take("b", "bulk", pad=3000)
+        await hub.until(lambda: not life.buffer.tail)
+    assert len(life.buffer.notes) == len(notes(path)) == 1
+    assert_books_and_notes_agree(path)
+    # One that is under way is left as it is.
+    hub.refuses, hub.window = None, 1
+    await hub.until(lambda: hub.session and any(p.kind == "ledger" for p in hub.session.waiting))
+    assert hub.session is not None
+    for _ in range(10):
+        life.take("a", pad=3000)
+        await hub.until(lambda: not life.buffer.tail)
+    assert len(life.buffer.notes) == 2
+    hub.automatic = True
+    await hub.until(lambda: life.idle)
+    said = hub.auditor.verdicts()
+    assert {d: len(said["run-1", d]) for d in "ab"} == {d: life.buffer.books[d].dropped for d in "ab"}
+    await life.stop()
+
+
 async def test_rule_09_one_in_flight_is_never_dropped(hub: Hub, path: Path) -> None:
     life = await Life(hub, path, "run-1", max_bytes=120_000).start()
     await hub.until(lambda: life.uplink.protocol)
