@@ -46,14 +46,17 @@ async def _ask(config: str, name: str, trace: bool, tell: Callable[[dict[str, An
     (device_config,) = site.wanted(found, name)
     links = site.links_of(found, [device_config])
     device = site.make(device_config, links, lambda *_: None, lambda _: None)
+    rows: list[dict[str, Any]] = []  # told when the wire is free: whoever reads them may go away
     try:
         for link in links.values() if trace else ():
-            link.trace = lambda mark, data: tell(trace_row(mark, data))
+            link.trace = lambda mark, data: rows.append(trace_row(mark, data))
         readings = await device.read()
-        tell(sample_row(name, device.clock.stamp().wall, readings))
+        rows.append(sample_row(name, device.clock.stamp().wall, readings))
     finally:
         for link in links.values():
             await link.close()
+        for row in rows:  # also of a read that failed, before it is told why
+            tell(row)
 
 
 def _tell(row: dict[str, Any]) -> None:

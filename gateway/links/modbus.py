@@ -232,6 +232,7 @@ class ModbusBus:
         client, self._client = self._client, None
         if client is not None and not client.ctx.response_future.done():
             client.ctx.response_future.set_exception(ConnectionException("lost"))
+            client.ctx.response_future.exception()  # seen, also where nobody waits any more
 
     def _give_up_unheard(self, client: Client) -> None:
         """Not a byte came in the time the device may take: no need to wait for the length of its answer as well."""

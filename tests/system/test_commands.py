@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -166,6 +167,19 @@ def test_tail_into_head_and_ctrl_c_are_quiet(running: Gateway) -> None:
         tail.stdout.readline()
         tail.send_signal(signal.SIGINT)
         assert (tail.wait(10), tail.communicate()[1]) == (130, "")
+
+
+def test_a_traced_read_into_a_reader_that_has_gone_is_quiet(plant: Plant, tmp_path: Path) -> None:
+    command = [*PROGRAM, *map(str, alone(tmp_path, plant.file(tmp_path))), "read", "fast", "--trace"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            command, env=environment(), stdout=writing, stderr=subprocess.PIPE, text=True, timeout=20, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_ledger(running: Gateway) -> None:
