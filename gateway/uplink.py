@@ -154,7 +154,7 @@ class Uplink:
         """Send what waits, as far as the window is open: one at a time when the connection broke again and again."""
         window = self._window
         while window.session is not None and len(window) < (window.size if self._breaks < 2 else 1):
-            if self._send_retained():
+            if self._retained and self._send_retained():
                 continue
             if self._quiet is not None:
                 if not window:

@@ -210,7 +210,7 @@ class Life:
             self.buffer, path, commit_every, limits.get("max_bytes", 10**9), limits.get("keep_free", 0)
         )
         config = HubConfig(url="mqtt://127.0.0.1")
-        self.uplink = Uplink(config, f"labgate-{GATEWAY}", self.buffer, self.buffer.clock, mqtt.Will("w", b"lost"))
+        self.uplink = Uplink(config, str(path), self.buffer, self.buffer.clock, mqtt.Will("w", b"lost"))
         self.tasks: list[asyncio.Task[None]] = []
         self.killed: float | None = None  # loop time
         hub.lives.append(self)
@@ -304,8 +304,9 @@ class Life:
 
 def copy_file(source: Path, to: Path) -> float:
     """What is on disk now. Returns the loop time."""
+    now = time.monotonic()
     for suffix in ("", "-wal"):
         part = source.with_name(source.name + suffix)
         if part.exists():
             shutil.copyfile(part, to.with_name(to.name + suffix))
-    return time.monotonic()
+    return now

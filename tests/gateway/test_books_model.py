@@ -6,6 +6,7 @@ only what arrived there (tests/audit.py). Bugs are planted, too, and must be fou
 
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
@@ -13,7 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +44,10 @@ DEVICES = (("a", "alarm"), ("b", "normal"), ("c", "bulk"))
 
 
 class World:
-    """Some lives of one gateway on one file, driven by a seed."""
+    """Some lives of one gateway on one file, driven by a seed. Several run at once, each in a folder of its own."""
 
-    def __init__(self, seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.seed = seed
         self.random = random.Random(seed)
         self.folder, self.files, self.runs = folder, 0, 0
         self.hub = Hub(window=self.random.choice([1, 2, 5, 20]))
@@ -53,29 +56,6 @@ class World:
         self.slowest = self.lag = 0.0  # s: commit, event loop
         self.failing = 0  # commits to fail
         self.began: float | None = None  # the commit under way
-        monkeypatch.setattr(uplink_module.mqtt, "connect", self.hub.connect)
-        monkeypatch.setattr(uplink_module, "_RETRY", (0.0005, 0.002))
-        monkeypatch.setattr(uplink_module, "GOODBYE_WITHIN", 0.02)
-        monkeypatch.setattr(pauses_module, "PAUSE", (0.003, 0.02))
-        monkeypatch.setattr(writer, "_LONGEST_RETRY", 0.02)
-        monkeypatch.setattr(writer, "_CHUNK", self.random.choice([2, 7, 256]))
-        commit = Store.commit
-
-        async def sometimes(store: Store, c: Commit) -> None:
-            if self.failing:
-                self.failing -= 1
-                raise DiskError("the disk is ill")
-            await commit(store, c)
-
-        write = Writer._commit
-
-        async def measured(w: Writer) -> None:
-            self.began = time.monotonic()
-            await write(w)
-            self._note_commit(time.monotonic())
-
-        monkeypatch.setattr(Store, "commit", sometimes)
-        monkeypatch.setattr(Writer, "_commit", measured)
 
     async def run(self, steps: int) -> None:
         meter = asyncio.create_task(self._measure_lag())
@@ -98,7 +78,7 @@ class World:
             await asyncio.sleep(0.002)
             self.lag = max(self.lag, loop.time() - before - 0.002)
 
-    def _note_commit(self, now: float) -> None:
+    def note_commit(self, now: float) -> None:
         if self.began is not None:
             self.slowest = max(self.slowest, now - self.began)
         self.began = None
@@ -148,7 +128,7 @@ class World:
             await life.kill(self._file())
             assert life.killed is not None
             self.killed[life.run_id] = life.killed
-            self._note_commit(life.killed)
+            self.note_commit(life.killed)
             if life.buffer.trouble is not None:
                 self.not_durable.add(life.run_id)
             return await self._begin()
@@ -174,6 +154,7 @@ class World:
         assert not [v for verdicts in said.values() for v in verdicts.values() if v in ("on the way", "UNEXPLAINED")]
         for run, ended in auditor.ended.items():
             assert ended == ("unclean" if run in self.killed else "clean")
+        assert self.killed.keys() <= auditor.ended.keys()
         for (run, device), account in auditor.accounts.items():
             assert max([*account.received, account.kept, account.last, account.done]) <= len(
                 [k for k in hub.taken if k[:2] == (run, device)]
@@ -189,46 +170,84 @@ class World:
         assert seq > account.done, f"{key} is missing and done says it is not"
         assert seq > account.kept, f"{key} is missing and kept says it was on disk"
         # Rule 15, with what this machine did to us meanwhile: a commit slower than half is told in the status.
-        bound = max(COMMIT_EVERY, 2 * self.slowest) + 2 * self.lag
+        bound = max(COMMIT_EVERY, 2 * self.slowest) + 2 * self.lag + 0.005
         age = self.killed[run] - self.hub.taken[key][1]
         assert age < bound or run in self.not_durable, (
             f"{key} was {age:.3f} s old when its run was killed; the bound is {bound:.3f} s"
         )
 
 
-def run_world(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch, steps: int = 100) -> World:
-    folder.mkdir()
-    world = World(seed, folder, monkeypatch)
-    asyncio.run(world.run(steps))
-    return world
+def run_worlds(seeds: Iterable[int], folder: Path, patch: pytest.MonkeyPatch, steps: int = 100) -> list[World]:
+    """Raises what the first world that fails has raised; its seed is logged."""
+    worlds = {folder / str(seed): World(seed, folder / str(seed)) for seed in seeds}
+    for place in worlds:
+        place.mkdir()
+    commit, write = Store.commit, Writer._commit
+
+    async def sometimes(store: Store, c: Commit) -> None:
+        world = worlds[store._path.parent]
+        if world.failing:
+            world.failing -= 1
+            raise DiskError("the disk is ill")
+        await commit(store, c)
+
+    async def measured(w: Writer) -> None:
+        world = worlds[w.path.parent]
+        world.began = time.monotonic()
+        await write(w)
+        world.note_commit(time.monotonic())
+
+    async def all_of_them() -> None:
+        outcomes = await asyncio.gather(*(w.run(steps) for w in worlds.values()), return_exceptions=True)
+        for world, outcome in zip(worlds.values(), outcomes, strict=True):
+            if outcome is not None:
+                logging.getLogger("world").error("seed %d: %r", world.seed, outcome)
+                raise outcome
+
+    patch.setattr(Store, "commit", sometimes)
+    patch.setattr(Writer, "_commit", measured)
+    patch.setattr(uplink_module.mqtt, "connect", lambda c, id_, w: worlds[Path(id_).parent].hub.connect(c, id_, w))
+    patch.setattr(uplink_module, "_RETRY", (0.0005, 0.002))
+    patch.setattr(uplink_module, "GOODBYE_WITHIN", 0.02)
+    patch.setattr(pauses_module, "PAUSE", (0.003, 0.02))
+    patch.setattr(writer, "_LONGEST_RETRY", 0.02)
+    patch.setattr(writer, "_CHUNK", random.Random(str(worlds)).choice([2, 7, 256]))
+    asyncio.run(all_of_them())
+    return list(worlds.values())
 
 
-@pytest.mark.parametrize("seed", range(2000 if LONG else 14))
+KINDS = ("killed", "clean", "unclean", "refused", "size", "late", "joined", "copies", "at risk")
+SEEN = Counter[str]()
+
+
+def kinds(worlds: list[World]) -> Counter[str]:
+    """How often what happened in them."""
+    found = Counter[str](worlds=len(worlds))
+    for world in worlds:
+        found["killed"] += len(world.killed)
+        for account in world.hub.auditor.accounts.values():
+            found.update(reason.split()[0] for reason in account.declared.values())
+            found["copies"] += account.copies > len(account.received)
+        found.update(world.hub.auditor.ended.values())
+        found["late"] += sum(bool(p.identities - p.fresh) for p in world.hub.heard)
+        found["joined"] += sum(len(p.heads) > 1 for p in world.hub.heard)
+        told = sum(len(a.received.keys() | a.declared.keys()) for a in world.hub.auditor.accounts.values())
+        found["at risk"] += len(world.hub.taken) - told
+    return found
+
+
+@pytest.mark.parametrize("batch", range(200 if LONG else 4))
 def test_whatever_happens_every_sample_is_accounted_for(
-    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_world(seed, tmp_path / "world", monkeypatch)
+    SEEN.update(kinds(run_worlds(range(8 * batch, 8 * batch + 8), tmp_path, monkeypatch)))
 
 
-def test_the_worlds_are_not_too_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a few of them everything happens that the rules are about."""
-    kinds: set[str] = set()
-    kills = at_risk = 0
-    for seed in range(100, 106):
-        with monkeypatch.context() as patch:
-            world = run_world(seed, tmp_path / str(seed), patch)
-        reasons = {reason for a in world.hub.auditor.accounts.values() for reason in a.declared.values()}
-        kinds |= {reason.split()[0] for reason in reasons} | set(world.hub.auditor.ended.values())
-        kinds |= {"late" for p in world.hub.heard if p.identities - p.fresh}
-        kinds |= {"joined" for p in world.hub.heard if len(p.heads) > 1}
-        kinds |= {"copies" for a in world.hub.auditor.accounts.values() if a.copies > len(a.received)}
-        kills += len(world.killed)
-        at_risk += len(world.hub.taken) - sum(
-            len(a.received.keys() | a.declared.keys()) for a in world.hub.auditor.accounts.values()
-        )
-    assert kinds >= {"refused", "size", "clean", "unclean", "late", "joined", "copies"}
-    assert kills >= 6
-    assert at_risk >= 6
+def test_those_worlds_were_not_too_kind() -> None:
+    """Everything happened in them that the rules are about."""
+    if SEEN["worlds"] < 16:
+        pytest.skip("the worlds have not been run")
+    assert not [kind for kind in KINDS if SEEN[kind] == 0]
 
 
 # -- planted bugs
@@ -320,7 +339,7 @@ def a_killed_run_is_not_told(patch: pytest.MonkeyPatch) -> None:
 
 def commits_come_late(patch: pytest.MonkeyPatch) -> None:
     due = Writer._due
-    patch.setattr(Writer, "_due", lambda w: due(w) + 0.5)
+    patch.setattr(Writer, "_due", lambda w: due(w) + 0.1)
 
 
 def one_in_flight_is_dropped(patch: pytest.MonkeyPatch) -> None:
@@ -391,7 +410,7 @@ def test_a_planted_bug_is_found(
     for seed in range(first, first + 40):
         with monkeypatch.context() as patch:
             try:
-                run_world(seed, tmp_path / str(seed), patch)
+                run_worlds([seed], tmp_path, patch)
             except (AssertionError, TimeoutError, KeyError, ValueError):
                 return
     pytest.fail("40 worlds did not find it")
@@ -430,9 +449,9 @@ def hear(auditor: Auditor, said: list[list[Any]]) -> None:
 def test_a_killed_process_loses_only_unconfirmed_samples_younger_than_commit_every(tmp_path: Path) -> None:
     path, auditor, seed = tmp_path / "buffer.db", Auditor(), random.Random(1)
     taken: dict[Key, tuple[float, float]] = {}  # -> age at the kill, bound of that run
-    for n in range(200 if LONG else 4):
+    for n in range(200 if LONG else 3):
         run = f"run-{n:03}"
-        said, killed = live_and_die(path, run, n, seed.uniform(0.05, 0.6))
+        said, killed = live_and_die(path, run, n, seed.uniform(0.1, 0.5))
         assert said[0] == ["open", {"run": f"run-{n - 1:03}", "clean": False} if n else None]
         bound = 0.1 + 0.005 + max([what[0] for kind, *what in said if kind == "lag"], default=0.0)
         taken |= {(run, w[0], w[1]): (killed - w[2], bound) for kind, *w in said if kind == "taken"}

@@ -26,7 +26,7 @@ async def hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     hub = Hub()
     monkeypatch.setattr(uplink_module.mqtt, "connect", hub.connect)
     monkeypatch.setattr(uplink_module, "_RETRY", (0.001, 0.005))
-    monkeypatch.setattr(uplink_module, "GOODBYE_WITHIN", 0.05)
+    monkeypatch.setattr(uplink_module, "GOODBYE_WITHIN", 0.02)
     yield hub
     for life in hub.lives:
         await life.abandon()
@@ -143,7 +143,7 @@ async def test_rule_04_every_sample_is_committed_before_it_is_commit_every_old(h
     life = await Life(hub, path, "run-1", commit_every=0.2).start()
     loop = asyncio.get_running_loop()
     oldest = 0.0
-    end = loop.time() + 1.2
+    end = loop.time() + 0.9
     while loop.time() < end:
         life.take()
         there = set(seqs(path))
@@ -166,10 +166,10 @@ async def test_rule_04_a_slow_disk_is_given_more_time(hub: Hub, path: Path, monk
         finished.update({r.seq: loop.time() for r in c.rows})
 
     monkeypatch.setattr(Store, "commit", slow)
-    for _ in range(60):
+    for _ in range(40):
         life.take()
         await asyncio.sleep(0.02)
-    await hub.until(lambda: len(finished) == 60)
+    await hub.until(lambda: len(finished) == 40)
     ages = {seq: at - hub.taken["run-1", "meter-1", seq][1] for seq, at in finished.items()}
     later = [age for seq, age in ages.items() if seq > 15]  # the first commit cannot know how slow the disk is
     assert max(later) < 0.3
@@ -441,7 +441,7 @@ async def test_rule_09_the_size_limit_takes_class_first_then_the_oldest_and_says
     hub: Hub, path: Path
 ) -> None:
     hub.refuses = AWAY
-    life = await Life(hub, path, "run-1", max_bytes=200_000).start()
+    life = await Life(hub, path, "run-1", commit_every=0.02, max_bytes=200_000).start()
     for turn in range(40):
         for device, klass in (("alarm", "alarm"), ("normal", "normal"), ("bulk", "bulk")):
             life.take(device, klass, pad=5000 + turn)  # type: ignore[arg-type]
@@ -811,8 +811,7 @@ async def test_on_a_disk_that_is_far_too_slow_the_tail_is_bounded_too(
     dropped = life.buffer.books["meter-1"].dropped
     assert dropped > 40
     go_on.set()
-    monkeypatch.undo()
-    monkeypatch.setattr(uplink_module.mqtt, "connect", hub.connect)
+    monkeypatch.setattr(Store, "_apply", apply)
     hub.refuses, hub.automatic = None, True
     await hub.until(lambda: life.idle)
     life.check()

@@ -94,11 +94,11 @@ async def polled(bench: Bench, phase: float, seconds: float) -> list[float]:
 
 @pytest.mark.parametrize("phase", [0.0, 0.1, 0.4, 0.5, 0.6, 0.9])
 async def test_asked_at_once_then_on_a_grid_that_begins_in_its_phase(phase: float) -> None:
-    asked = await polled(Bench(every=0.1), phase, 0.38)
+    asked = await polled(Bench(every=0.08), phase, 0.26)
     assert asked[0] == pytest.approx(0, abs=0.05)
     assert 0.49 <= asked[1] <= 1.6  # never a mere fraction of a period, and not much more than one
     for at in asked[1:]:
-        assert (at - phase) % 1 == pytest.approx(0, abs=0.12) or (at - phase) % 1 > 0.99
+        assert (at - phase) % 1 == pytest.approx(0, abs=0.15) or (at - phase) % 1 > 0.99
 
 
 async def test_the_grid_does_not_drift_however_long_a_read_takes() -> None:

@@ -241,7 +241,7 @@ def available(reading: Reading) -> bool:
     return not isinstance(reading.value, float) or math.isfinite(reading.value)
 
 
-@examples(300)
+@examples(150)
 @given(samples)
 def test_every_reading_comes_back_with_its_value_unit_and_quality(readings: list[Reading]) -> None:
     body, there = body_of(readings), [r for r in readings if available(r)]
@@ -252,7 +252,7 @@ def test_every_reading_comes_back_with_its_value_unit_and_quality(readings: list
         assert all(same(record, reading) for record, reading in zip(records, there, strict=True))
 
 
-@examples(100)
+@examples(50)
 @given(st.lists(samples.filter(lambda s: any(map(available, s))), min_size=1, max_size=5))
 def test_samples_joined_in_one_pack_each_keep_their_own_name_time_and_number(several: list[list[Reading]]) -> None:
     bodies = [body_of(readings) for readings in several]

@@ -22,7 +22,7 @@ async def hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     hub = Hub()
     monkeypatch.setattr(uplink_module.mqtt, "connect", hub.connect)
     monkeypatch.setattr(uplink_module, "_RETRY", (0.001, 0.005))
-    monkeypatch.setattr(uplink_module, "GOODBYE_WITHIN", 0.05)
+    monkeypatch.setattr(uplink_module, "GOODBYE_WITHIN", 0.02)
     monkeypatch.setattr(pauses_module, "PAUSE", (0.02, 0.3))
     yield hub
     for life in hub.lives:
@@ -304,7 +304,7 @@ async def test_refused_n_times_for_another_reason_it_is_dropped_on_the_ledger_an
     if on_disk:
         life = await with_backlog(hub, path, 1)
     else:
-        life = await Life(hub, path, "run-1", commit_every=0.5).start()
+        life = await Life(hub, path, "run-1", commit_every=0.2).start()
     session = await online(hub, life)
     if not on_disk:
         life.take("a")
@@ -476,7 +476,7 @@ async def test_a_closed_port_is_tried_again_within_a_second(
     hub.refuses = AWAY
     life = await Life(hub, path, "run-1").start()
     loop, times = asyncio.get_running_loop(), []
-    for n in range(1, 6):
+    for n in range(1, 5):
         await hub.until(lambda n=n: hub.attempts >= n)  # type: ignore[misc]
         times.append(loop.time())
     assert max(b - a for a, b in itertools.pairwise(times)) < 1.0

@@ -29,7 +29,7 @@ async def hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     hub = Hub(refuses=AWAY)
     monkeypatch.setattr(uplink_module.mqtt, "connect", hub.connect)
     monkeypatch.setattr(uplink_module, "_RETRY", (0.001, 0.005))
-    monkeypatch.setattr(uplink_module, "GOODBYE_WITHIN", 0.05)
+    monkeypatch.setattr(uplink_module, "GOODBYE_WITHIN", 0.02)
     monkeypatch.setattr(writer_module, "_LONGEST_RETRY", 0.05)
     yield hub
     for life in hub.lives:
@@ -287,7 +287,7 @@ async def test_what_one_kill_may_lose_is_known(hub: Hub, path: Path, monkeypatch
 
     monkeypatch.setattr(Store, "commit", slow)
     loop, oldest = asyncio.get_running_loop(), 0.0
-    end = loop.time() + 1.0
+    end = loop.time() + 0.7
     while loop.time() < end:
         life.take()
         await asyncio.sleep(0.005)
