@@ -236,7 +236,7 @@ def kinds(worlds: list[World]) -> Counter[str]:
     return found
 
 
-@pytest.mark.parametrize("batch", range(200 if LONG else 4))
+@pytest.mark.parametrize("batch", range(200 if LONG else 3))
 def test_whatever_happens_every_sample_is_accounted_for(
     batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,19 +339,19 @@ def a_killed_run_is_not_told(patch: pytest.MonkeyPatch) -> None:
 
 def commits_come_late(patch: pytest.MonkeyPatch) -> None:
     due = Writer._due
-    patch.setattr(Writer, "_due", lambda w: due(w) + 0.1)
+    patch.setattr(Writer, "_due", lambda w: due(w) + 0.15)
 
 
 def one_in_flight_is_dropped(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Buffer, "give_up_row", lambda b, row: b.busy.get(row, 0) is not None)
 
 
-def settled_although_a_row_is_left(patch: pytest.MonkeyPatch) -> None:
+def settled_although_rows_are_left(patch: pytest.MonkeyPatch) -> None:
     settle = notes.settle_runs
 
     def wrong(store: Store, b: Buffer, states: dict[str, str], c: Commit) -> None:
         for run, left in b.rows_left.items():
-            b.rows_left[run] = 0 if left == 1 else left
+            b.rows_left[run] = 0 if left < 5 else left
         settle(store, b, states, c)
 
     patch.setattr(writer, "settle_runs", wrong)
@@ -395,7 +395,7 @@ BUGS = [  # each with a seed that finds it soon
     (a_killed_run_is_not_told, 4),
     (commits_come_late, 0),
     (one_in_flight_is_dropped, 14),
-    (settled_although_a_row_is_left, 8),
+    (settled_although_rows_are_left, 8),
     (what_is_sent_again_is_not_late, 1),
     (sent_again_while_outstanding, 0),
     (a_failed_commit_forgets_what_it_was_to_do, 3),
@@ -407,13 +407,13 @@ def test_a_planted_bug_is_found(
     plant: Callable[[pytest.MonkeyPatch], None], first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    for seed in range(first, first + 40):
+    for seeds in ([first], *(range(n, n + 8) for n in range(first + 1, first + 40, 8))):
         with monkeypatch.context() as patch:
             try:
-                run_worlds([seed], tmp_path, patch)
+                run_worlds(seeds, tmp_path, patch)
             except (AssertionError, TimeoutError, KeyError, ValueError):
                 return
-    pytest.fail("40 worlds did not find it")
+    pytest.fail("41 worlds did not find it")
 
 
 # -- a real process, a real SIGKILL
@@ -451,7 +451,7 @@ def test_a_killed_process_loses_only_unconfirmed_samples_younger_than_commit_eve
     taken: dict[Key, tuple[float, float]] = {}  # -> age at the kill, bound of that run
     for n in range(200 if LONG else 3):
         run = f"run-{n:03}"
-        said, killed = live_and_die(path, run, n, seed.uniform(0.1, 0.5))
+        said, killed = live_and_die(path, run, n, seed.uniform(0.1, 0.4))
         assert said[0] == ["open", {"run": f"run-{n - 1:03}", "clean": False} if n else None]
         bound = 0.1 + 0.005 + max([what[0] for kind, *what in said if kind == "lag"], default=0.0)
         taken |= {(run, w[0], w[1]): (killed - w[2], bound) for kind, *w in said if kind == "taken"}
