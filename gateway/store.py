@@ -152,7 +152,7 @@ class Store:
         """The start's one transaction: end what was left open, write this run as open."""
         async with self._transaction():
             await self._db.execute(
-                "INSERT INTO run(gateway, run, boot, started, state) VALUES(?,?,?,?,'open')",
+                "INSERT OR IGNORE INTO run(gateway, run, boot, started, state) VALUES(?,?,?,?,'open')",
                 (gateway, run, boot, started),
             )
             await self._apply(commit)

@@ -140,6 +140,7 @@ class Writer:
         store = await Store.open(self.path)
         try:
             found = await store.found()
+            found.runs = [run for run in found.runs if run[1] != b.run]  # ours: a try that failed in the last moment
             began = time.monotonic()
             start = Commit(topics=[(t, d) for t, d in b.topics.items() if t not in found.topics])
             self._states, self._boots = found.states, found.boots

@@ -150,6 +150,30 @@ async def test_without_a_disk_samples_go_to_the_hub_all_the_same(hub: Hub, path:
     await life.stop()
 
 
+async def test_a_start_that_failed_but_reached_the_disk_is_taken_up_by_the_next_try(
+    hub: Hub, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk may say no to the last flush and have everything: our own run is not a killed one then."""
+    open_run, failed = Store.open_run, []
+
+    async def doubtful(store: Store, *run: Any) -> None:
+        await open_run(store, *run)
+        if not failed:
+            failed.append(True)
+            raise DiskError("disk I/O error")
+
+    monkeypatch.setattr(Store, "open_run", doubtful)
+    life = await Life(hub, path, "run-1", commit_every=0.02).start()
+    assert life.buffer.trouble == "disk I/O error"
+    life.take()
+    await hub.until(lambda: life.buffer.trouble is None and not life.buffer.tail)
+    assert life.writer.previous is None
+    assert not life.buffer.notes
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT run, state FROM run").fetchall() == [("run-1", "open")]
+    await well_again(hub, life, 1)
+
+
 async def test_a_second_daemon_is_sent_away_at_its_start(hub: Hub, path: Path) -> None:
     life = await Life(hub, path, "run-1").start()
     with pytest.raises(ConfigError, match=rf"held by another labgate \(process {os.getpid()}\)"):
