@@ -1,4 +1,4 @@
-"""Why a port or a connection cannot be opened: what the operating system says -> LinkError with what to do."""
+"""Why a port or a connection cannot be opened, or nobody answers on it -> LinkError with what to do."""
 
 import errno
 import os
@@ -44,6 +44,17 @@ def connection_refused(error: Exception, name: str, host: str, port: int, within
     number = _number(error)
     said = os.strerror(number) if number else str(error)
     return LinkError(f"no connection to {where}: {said}: link {name}; check cable, address and network", "network")
+
+
+def no_answer(heard: bytes, unit_id: int, name: str, within: float, rtu: bool) -> LinkError:
+    """Of a request to a Modbus unit; `heard` is what came instead, if anything did, within `within` seconds."""
+    where = f"unit {unit_id} on {name}"
+    if heard:
+        advice = "check speed, parity, A/B wires, termination" if rtu else "check the unit id"
+        said = heard[:16].hex(" ") + (" …" if len(heard) > 16 else "")
+        return LinkError(f"no answer can be made of what came ({said}): {where}; {advice}", "garbled")
+    advice = "check A/B wires, unit id, speed" if rtu else "check the unit id, and that the device is well"
+    return LinkError(f"no answer within {within * 1000:g} ms: {where}; {advice}", "timeout")
 
 
 def _number(error: Exception) -> int | None:
