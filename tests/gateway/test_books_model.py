@@ -283,7 +283,9 @@ def a_note_is_forgotten_when_refused(patch: pytest.MonkeyPatch) -> None:
 
     def wrong(u: Uplink, topic: str, code: int) -> None:
         if topic.endswith("/ledger"):
-            u._buffer.notes.pop(next(iter(u._buffer.notes)))
+            id_ = next(iter(u._buffer.notes))
+            del u._buffer.notes[id_]
+            u._buffer.pending.delete_notes.append(id_)
         pause(u, topic, code)
 
     patch.setattr(Uplink, "_pause", wrong)
