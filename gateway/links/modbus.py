@@ -1,76 +1,28 @@
-"""Modbus over TCP, over a serial port, and RTU framed over TCP. The only user of pymodbus.
+"""A Modbus bus, over TCP, over a serial port, or RTU framed over TCP: turns, deadlines, and what counts as an answer.
 
-pymodbus opens, frames and sends; turns, deadlines and what counts as an answer are decided here. RTU has no
-transaction number: an answer that comes after its time-out would pass for the answer to the next request, and every
-later one likewise. So a turn ends only when its request is over, whatever became of the caller, and when an answer
-may still come the bus is quiet first (see arbiter.py).
+RTU has no transaction number: an answer that comes after its time-out would pass for the answer to the next request,
+and every later one likewise. So a turn ends only when its request is over, whatever became of the caller; when an
+answer may still come the bus is quiet first (arbiter.py); and nothing is asked whose answer would look like one that is
+still owed: a question of another shape comes before it (modbus_wire.Owed).
 """
 
 import asyncio
-import errno
-import logging
-import os
-import termios
 from collections.abc import Callable
 from functools import partial
-
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
-from pymodbus.exceptions import ConnectionException
-from pymodbus.framer import FramerType
-from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
-from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
-from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
 from gateway.config import ModbusLinkConfig
 from gateway.errors import LinkError
 from gateway.links.arbiter import Arbiter
-from gateway.links.base import MODBUS_EXCEPTIONS, Table
-from gateway.links.refusals import connection_refused, no_answer, port_refused
+from gateway.links.base import Table
+from gateway.links.modbus_port import Port, crc_ok
+from gateway.links.modbus_wire import Frame, Owed, Question, other_questions, rtu_frames, tcp_frames
+from gateway.links.refusals import exception, gone, no_answer
 
-Client = AsyncModbusTcpClient | AsyncModbusSerialClient
-
-REQUESTS: dict[Table, type[ModbusPDU]] = {
-    "coil": ReadCoilsRequest,
-    "discrete": ReadDiscreteInputsRequest,
-    "holding": ReadHoldingRegistersRequest,
-    "input": ReadInputRegistersRequest,
-}
-TABLES = {request.function_code: table for table, request in REQUESTS.items()}
-ADVICE = {
-    1: "it cannot read this table; correct `table`",
-    2: "it has no such registers; correct addresses, max_gap or max_registers",
-    3: "it refuses a read of this size; lower max_registers",
-    10: "check the serial side of the gateway in between",
-    11: "check the unit id, and the serial side of the gateway in between",
-}
 UNANSWERED = 4  # requests in a row after which a TCP connection is given up: the other end may have restarted
 FRAME = 5  # bytes of an RTU answer around its data
 REQUEST = 8  # bytes of an RTU request
-
-# What pymodbus would log is told by our errors, once; its own lines carry dumps of frames.
-logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
-
-
-class _Answer(ModbusPDU):
-    """An answer's bytes from the function code on; making a list of numbers of them costs a third of a request."""
-
-    rtu_byte_count_pos = 2
-
-    def __init__(self, frame: bytes) -> None:
-        self.function_code = frame[0]
-        self.frame = frame
-
-
-class _AnswerDecoder(DecodePDU):
-    """Keeps answers as bytes; unlike its base never raises, which would end in asyncio with a traceback."""
-
-    def lookupPduClass(self, data: bytes) -> type[ModbusPDU] | None:  # noqa: N802 - pymodbus' name
-        if data[1] & 0x80:
-            return ExceptionResponse
-        return _Answer if data[1] in TABLES else None
-
-    def decode(self, frame: bytes) -> ModbusPDU:
-        return _Answer(frame)
+KEPT = 512  # bytes of what came unasked, for the trace
+NOT_FROM_THE_DEVICE = (10, 11)  # exceptions of a gateway in between: the device's own answer may still come
 
 
 class ModbusBus:
@@ -84,22 +36,28 @@ class ModbusBus:
         self.trace: Callable[[str, bytes], None] | None = None
         self._config = config
         self._turns = Arbiter()
-        self._client: Client | None = None
-        self._heard = b""  # what came since the request
+        self._port: Port | None = None
+        self._question: Question | None = None  # on the wire now
+        self._transaction = 0
+        self._answer: asyncio.Future[bytes] | None = None  # to that question
+        self._odd = ""  # what came instead of it
+        self._heard = b""  # all that came since it was asked
+        self._begun = 0  # how much of it may be the begin of a frame
+        self._owed = Owed()
         self._unanswered = 0  # requests in a row
         self._rtu = config.kind != "tcp"
         bits = 1 + config.bytesize + (config.parity != "N") + config.stopbits
         self._byte_time = bits / config.baudrate if config.kind == "rtu" else 0.0
         # 3.5 characters, above 19200 baud 1.75 ms: Modbus over Serial Line V1.02, 2.5.1.1
-        standard = max(3.5 * self._byte_time, 0.00175) if config.kind == "rtu" else 0.0
-        self._pause = standard if config.pause is None else config.pause
+        self._silence = max(3.5 * self._byte_time, 0.00175) if config.kind == "rtu" else 0.0
+        self._pause = max(config.pause or 0.0, self._silence)
 
     async def close(self) -> None:
         """Let go of the port. Never raises; the next question opens it again."""
-        client = self._client
-        if client is not None:
+        port = self._port
+        if port is not None:
             self._lost()
-            client.close()
+            port.close()
             await asyncio.sleep(0)  # a TCP transport closes its socket in the next round of the loop
 
     async def read_block(
@@ -112,189 +70,190 @@ class ModbusBus:
         pause: float | None = None,
     ) -> bytes:
         """Read `count` registers or bits, as gateway.links.base.ModbusLink says."""
-        timeout = self._config.timeout if timeout is None else timeout
-        request = REQUESTS[table](address=address, count=count, dev_id=unit_id)
-        size = (count + 7) // 8 if table in ("coil", "discrete") else 2 * count
+        within = self._config.timeout if timeout is None else timeout
+        pause = self._pause if pause is None else max(pause, self._silence)
         await self._turns.take(unit_id)
+        self._free: Callable[[], None] = self._turns.free
         try:
-            client = self._client or await self._open(timeout)
-            if pause := self._pause if pause is None else pause:
-                await self._turns.keep_silence(pause)
-        except BaseException:
-            self._turns.free()
-            raise
-        return await self._ask(client, request, size, timeout)
+            return await self._be_answered(Question(unit_id, table, address, count), within, pause)
+        finally:
+            self._free()
 
-    async def _ask(self, client: Client, request: ModbusPDU, size: int, within: float) -> bytes:
-        """One request with the turn taken. However it ends, the next turn begins only when this request is over."""
-        loop, context, free = asyncio.get_running_loop(), client.ctx, self._turns.free
+    async def _open(self, within: float) -> Port:
+        port = Port(self.name, self._config, self._came, self._lost)
+        await port.open(within)
+        self._port, self._unanswered, self._begun = port, 0, 0
+        return port
+
+    # One turn
+
+    async def _be_answered(self, question: Question, within: float, pause: float) -> bytes:
+        """Ask so that no answer to an older question can pass for the answer to this one."""
+        owed = self._owed.by(self._ower(question))
+        if question.shape in owed:
+            others = other_questions(question)
+            other = next((o for o in others if o.shape not in owed), others[-1])
+            try:
+                await self._ask(other, within, pause)
+            except LinkError as error:
+                if error.reason != "exception" or error.code in NOT_FROM_THE_DEVICE:
+                    raise
+                self._owed.settled(self._ower(question))
+                self._owed.lost(self._ower(question), other.shape)  # had it been the answer to an older one
+            if question.shape in self._owed.by(self._ower(question)):
+                text = f"old answers still come: unit {question.unit} on {self.name}; nothing is taken until they end"
+                raise LinkError(text, "garbled")
+        return await self._ask(question, within, pause)
+
+    async def _ask(self, question: Question, within: float, pause: float) -> bytes:
+        """One request. However it ends, the turn is over only when the request is."""
+        port = self._port or await self._open(within)
+        if pause:
+            await self._turns.keep_silence(pause)
+        loop = asyncio.get_running_loop()
         first = REQUEST * self._byte_time + within  # the device may take `within`; bytes on the wire take their time
-        last = first + (FRAME + size) * self._byte_time
+        last = first + (FRAME + question.size) * self._byte_time
         self._tell_heard()  # what came unasked
-        # As context.execute does it, but for its wait_for: one switch of tasks less is 5 % of a poll.
-        request.transaction_id, began = context.getNextTID(), loop.time()
-        answer = context.response_future = loop.create_future()
+        self._transaction, frame = port.frame(question.unit, question.pdu)
+        self._question, self._odd, self._begun, began = question, "", 0, loop.time()
+        answer = self._answer = loop.create_future()
         timers = [loop.call_at(began + last, _time_out, answer)]
         if self._byte_time:
             timers.append(loop.call_at(began + first, self._give_up_unheard, answer))
         try:
-            if context.transport is None:  # lost while the bus had to be silent
-                raise ConnectionException
-            context.pdu_send(request)
-            data = self._data(await answer, request, size)
-            self._unanswered = 0
-            return data
+            self._turns.byte(len(frame) * self._byte_time)
+            if self.trace is not None:
+                self.trace(">>", frame)
+            port.send(frame)
+            pdu = await answer
         except asyncio.CancelledError:
-            free = partial(self._outlive, client, request.dev_id, began + last, within)
+            self._free = partial(self._outlive, port, question, began + last, within)
+            raise
+        except LinkError:  # the connection is lost
+            self._owed.lost(self._ower(question), question.shape)
             raise
         except TimeoutError:
-            free = partial(self._free_late, request.dev_id, within)
+            self._unheard(question, within)
             self._unanswered += 1
             if self._unanswered >= UNANSWERED and self._config.kind != "rtu":
                 await self.close()
-            raise no_answer(self._heard, request.dev_id, self.name, within, self._rtu) from None
-        except ConnectionException:
-            raise self._gone() from None
-        except LinkError as error:
-            if error.reason == "garbled":
-                free = partial(self._free_late, request.dev_id, within)
-            raise
+            raise no_answer(self._odd, self._heard, question.unit, self.name, within, self._rtu) from None
         finally:
             for timer in timers:
                 timer.cancel()
             self._tell_heard()
-            free()
+        self._unanswered = 0
+        return self._data(question, pdu)
 
-    def _data(self, answer: ModbusPDU, request: ModbusPDU, size: int) -> bytes:
-        """The data bytes of the answer. pymodbus has checked unit and checksum, and leaves the rest to us."""
-        assert isinstance(answer, _Answer)
-        frame, where = answer.frame, f"unit {request.dev_id} on {self.name}"
-        if frame[0] & 0x7F != request.function_code or answer.transaction_id != request.transaction_id:
-            raise LinkError(f"an answer to another request: {where}; check that no other master asks here", "garbled")
-        if frame[0] & 0x80:
-            code = frame[1] if len(frame) > 1 else 0
-            what = f"{TABLES[request.function_code]} {request.address}..{request.address + request.count - 1}"
-            advice = f"; {ADVICE[code]}" if code in ADVICE else ""
-            text = f"Modbus exception {code} ({MODBUS_EXCEPTIONS.get(code, 'unknown')}): {where}, {what}{advice}"
-            raise LinkError(text, "exception", code)
-        if len(frame) != size + 2 or frame[1] != size:
-            text = f"{len(frame) - 2} data bytes, byte count {frame[1] if len(frame) > 1 else 'missing'}, {size} asked"
-            raise LinkError(f"{text}: {where}; check that no other master asks here", "garbled")
-        return frame[2:]
+    def _data(self, question: Question, pdu: bytes) -> bytes:
+        """The data of an answer, which may still say no. Who owes nothing else is settled with it."""
+        ower = self._ower(question)
+        owed = self._owed.by(ower)
+        if pdu[0] & 0x80:
+            if owed or pdu[1] in NOT_FROM_THE_DEVICE:
+                self._owed.lost(ower, question.shape)  # this may be the answer to an older one
+            raise exception(pdu[1], question.unit, self.name, question.table, question.address, question.quantity)
+        if question.shape in owed:
+            self._owed.came(ower, question.shape)
+            self._owed.lost(ower, question.shape)  # this may be the older one's
+        elif owed:
+            self._owed.settled(ower)
+        return pdu[2:]
 
-    async def _open(self, within: float) -> Client:
-        config = self._config
-        client = self._make_client()
-        context = client.ctx
-        context.framer.decoder = _AnswerDecoder(False)
-        context.response_future.cancel()  # the one it is born with: nobody waits yet
-        try:
-            async with asyncio.timeout(within):
-                context.transport, _ = await context.call_create()  # connect() would keep the reason to itself
-                await asyncio.sleep(0)  # a serial port begins to listen in the next round of the loop
-                if not context.transport or context.transport.is_closing():
-                    raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-        except (OSError, ValueError, termios.error) as error:
-            if config.kind == "rtu":
-                raise port_refused(error, self.name, config.modbus) from None
-            raise connection_refused(error, self.name, config.host or "", config.port or 0, within) from None
-        self._client, self._unanswered = client, 0
-        return client
+    def _ower(self, question: Question) -> int:
+        """Who it is that may answer late: on RTU the unit, whose number is in its frames.
 
-    def _make_client(self) -> Client:
-        config = self._config
-        if config.kind == "rtu":
-            return AsyncModbusSerialClient(
-                config.modbus,
-                baudrate=config.baudrate,
-                bytesize=config.bytesize,
-                parity=config.parity,
-                stopbits=config.stopbits,
-                retries=0,
-                reconnect_delay=0,
-                trace_packet=self._tap,
-                trace_connect=self._connected,
-            )
-        return AsyncModbusTcpClient(
-            config.host or "",
-            port=config.port or 0,
-            framer=FramerType.RTU if self._rtu else FramerType.SOCKET,
-            retries=0,
-            reconnect_delay=0,
-            trace_packet=self._tap,
-            trace_connect=self._connected,
-        )
+        Over TCP whoever made the frame; a box that mixes up what comes from its serial side gives it any unit.
+        """
+        return question.unit if self._rtu else 0
 
-    # What pymodbus and the loop's clock call
-
-    def _tap(self, sending: bool, data: bytes) -> bytes:
-        self._turns.byte(len(data) * self._byte_time if sending else 0.0)
-        if not sending:
-            self._heard = data  # what is not consumed is given again with what follows
-        elif self.trace is not None:
-            self.trace(">>", data)
-        return data
-
-    def _connected(self, connected: bool) -> None:
-        if not connected:
-            self._lost()
-
-    def _lost(self) -> None:
-        """Forget the connection; whoever waits for an answer of it is told at once."""
-        client, self._client = self._client, None
-        if client is not None and not client.ctx.response_future.done():
-            client.ctx.response_future.set_exception(ConnectionException("lost"))
-            client.ctx.response_future.exception()  # seen, also where nobody waits any more
-
-    def _give_up_unheard(self, answer: asyncio.Future[ModbusPDU]) -> None:
-        """Not a byte came in the time the device may take: no need to wait for the length of its answer as well."""
-        if not self._heard:
-            _time_out(answer)
-
-    # How a turn ends that had no answer
-
-    def _free_late(self, unit_id: int, within: float) -> None:
+    def _unheard(self, question: Question, within: float) -> None:
         """On RTU the answer may still come, and nothing in it says to what."""
+        self._owed.lost(self._ower(question), question.shape)
         if self._rtu:
-            self._turns.free_when_quiet(unit_id, within)
-        else:
-            self._turns.free()
+            self._free = partial(self._turns.free_when_quiet, question.unit, within)
 
-    def _outlive(self, client: Client, unit_id: int, until: float, within: float) -> None:
+    def _outlive(self, port: Port, question: Question, until: float, within: float) -> None:
         """The caller was cancelled; the request is on the wire all the same, and its turn lasts until it is over."""
-        if self._client is not client:
+        if self._port is not port:
             self._turns.free()
             return
         loop = asyncio.get_running_loop()
-        answer = client.ctx.response_future = loop.create_future()
-        timer = loop.call_at(until, answer.cancel)
+        answer = self._answer = loop.create_future()
+        timer = loop.call_at(until, _time_out, answer)
 
-        def over(answer: asyncio.Future[ModbusPDU]) -> None:
+        def over(answer: asyncio.Future[bytes]) -> None:
             timer.cancel()
-            if answer.cancelled():
-                self._free_late(unit_id, within)
-            else:
-                answer.exception()  # of a lost connection; nobody is left to be told
-                self._turns.free()
+            self._free = self._turns.free
+            if answer.exception() is not None:
+                self._unheard(question, within)
+            self._free()
 
         answer.add_done_callback(over)
 
-    # What people are told
+    # What comes
+
+    def _came(self, data: bytes) -> int:
+        """What is new, behind what was not done with before. Returns how much is done with now."""
+        self._turns.byte()
+        self._heard = (self._heard + data[self._begun :])[-KEPT:]
+        question = self._question
+        try:
+            if self._rtu:
+                frames, done = rtu_frames(data, question, crc_ok)
+            else:
+                frames, done = tcp_frames(data)
+        except ValueError as error:
+            self._lost(LinkError(f"this is no Modbus TCP ({error}): link {self.name}; check the port", "garbled"))
+            return len(data)
+        self._begun = len(data) - done
+        for frame in frames:
+            self._hear(frame)
+        return done
+
+    def _hear(self, frame: Frame) -> None:
+        """One answer, of whatever unit, to whatever question."""
+        unit, transaction, pdu = frame
+        question, answer = self._question, self._answer
+        waiting = question is not None and answer is not None and not answer.done()
+        if waiting and question and answer and unit == question.unit and transaction == self._transaction:
+            if pdu[0] == question.function | 0x80 and len(pdu) == 2:
+                answer.set_result(pdu)
+                return
+            size = len(pdu) - 2
+            if pdu[0] == question.function and size == question.size == pdu[1]:
+                answer.set_result(pdu)
+                return
+            self._odd = "an answer to another request"
+            if pdu[0] == question.function and size >= 0:
+                self._odd = f"{size} data bytes, byte count {pdu[1]}, {question.size} asked"
+            if not self._rtu:  # this transaction has no other answer
+                _time_out(answer)
+        elif waiting and not self._odd and (self._rtu or not transaction):
+            self._odd = f"an answer of unit {unit}" if self._rtu else "an answer to another request"
+        self._owed.came(unit if self._rtu else 0, (pdu[0], len(pdu) - 2))
+
+    def _lost(self, error: LinkError | None = None) -> None:
+        """Forget the connection; whoever waits for an answer of it is told at once."""
+        port, self._port = self._port, None
+        if error is not None and port is not None:
+            port.close()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error or gone(self._config, self.name))
+            self._answer.exception()  # seen, also where nobody waits any more
+
+    def _give_up_unheard(self, answer: asyncio.Future[bytes]) -> None:
+        """Not a byte came in the time the device may take: no need to wait for the length of its answer as well."""
+        if not self._heard:
+            _time_out(answer)
 
     def _tell_heard(self) -> None:
         if self.trace is not None and self._heard:
             self.trace("<<", self._heard)
         self._heard = b""
 
-    def _gone(self) -> LinkError:
-        config = self._config
-        if config.kind == "rtu":
-            return LinkError(f"{config.modbus} went away: link {self.name}; plug it in again", "unplugged")
-        text = f"{config.host}:{config.port} closed the connection: link {self.name}; the next request opens it again"
-        return LinkError(text, "network")
 
-
-def _time_out(answer: asyncio.Future[ModbusPDU]) -> None:
+def _time_out(answer: asyncio.Future[bytes]) -> None:
     if not answer.done():
         answer.set_exception(TimeoutError())
         answer.exception()  # seen, also where nobody waits

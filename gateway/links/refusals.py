@@ -4,7 +4,9 @@ import errno
 import os
 import socket
 
+from gateway.config import ModbusLinkConfig
 from gateway.errors import LinkError, Reason
+from gateway.links.base import MODBUS_EXCEPTIONS, Table
 
 _PORTS: dict[int, tuple[Reason, str]] = {
     errno.ENOENT: ("missing", "plug it in, or correct the path (`labgate scan` lists the ports)"),
@@ -46,15 +48,45 @@ def connection_refused(error: Exception, name: str, host: str, port: int, within
     return LinkError(f"no connection to {where}: {said}: link {name}; check cable, address and network", "network")
 
 
-def no_answer(heard: bytes, unit_id: int, name: str, within: float, rtu: bool) -> LinkError:
-    """Of a request to a Modbus unit; `heard` is what came instead, if anything did, within `within` seconds."""
+def no_answer(odd: str, heard: bytes, unit_id: int, name: str, within: float, rtu: bool) -> LinkError:
+    """Of a request to a Modbus unit that took `within` seconds.
+
+    `odd` is what the answer was that came instead, `heard` the bytes that came, if any.
+    """
     where = f"unit {unit_id} on {name}"
+    if odd:
+        return LinkError(f"{odd}: {where}; check that no other master asks here", "garbled")
     if heard:
         advice = "check speed, parity, A/B wires, termination" if rtu else "check the unit id"
         said = heard[:16].hex(" ") + (" …" if len(heard) > 16 else "")
         return LinkError(f"no answer can be made of what came ({said}): {where}; {advice}", "garbled")
     advice = "check A/B wires, unit id, speed" if rtu else "check the unit id, and that the device is well"
     return LinkError(f"no answer within {within * 1000:g} ms: {where}; {advice}", "timeout")
+
+
+_ADVICE = {
+    1: "it cannot read this table; correct `table`",
+    2: "it has no such registers; correct addresses, max_gap or max_registers",
+    3: "it refuses a read of this size; lower max_registers",
+    10: "check the serial side of the gateway in between",
+    11: "check the unit id, and the serial side of the gateway in between",
+}
+
+
+def exception(code: int, unit_id: int, name: str, table: Table, address: int, count: int) -> LinkError:
+    """Of a Modbus unit that says no to a read."""
+    what = f"{table} {address}..{address + count - 1}"
+    advice = f"; {_ADVICE[code]}" if code in _ADVICE else ""
+    said = MODBUS_EXCEPTIONS.get(code, "unknown")
+    return LinkError(f"Modbus exception {code} ({said}): unit {unit_id} on {name}, {what}{advice}", "exception", code)
+
+
+def gone(config: ModbusLinkConfig, name: str) -> LinkError:
+    """Of a port or connection that was there."""
+    if config.kind == "rtu":
+        return LinkError(f"{config.modbus} went away: link {name}; plug it in again", "unplugged")
+    text = f"{config.host}:{config.port} closed the connection: link {name}; the next request opens it again"
+    return LinkError(text, "network")
 
 
 def _number(error: Exception) -> int | None:

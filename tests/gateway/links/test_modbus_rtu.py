@@ -88,7 +88,6 @@ async def test_an_exception(bus: Buses, serial: Ports) -> None:
         framed("01040143"),  # shorter than asked
         framed("0104024366")[:5],  # breaks off
         framed("012b0e0102"),  # no read at all
-        b"\0" + framed("0104024366"),
         b"\xff",
     ],
     ids=lambda answer: answer.hex(),
@@ -100,6 +99,84 @@ async def test_what_is_no_answer(bus: Buses, serial: Ports, answer: bytes) -> No
     assert error.reason == "garbled"
     assert "unit 1 on plc; check " in str(error)
     assert await plc.read_block(2, "input", 7, 1) == b"\0\7"
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        (b"\0", b""),
+        (b"\x01\x04\xfa", b""),  # begins like a long answer
+        (framed("0204020009"), b""),  # another unit's
+        (framed("0104020009")[:-1] + b"\0", b"\1"),  # with a wrong checksum
+        (b"\xff" * 20, b"\1\4\2"),
+    ],
+    ids=lambda around: around[0].hex(),
+)
+async def test_noise_around_an_answer_is_passed_over(bus: Buses, serial: Ports, around: tuple[bytes, bytes]) -> None:
+    plc = bus(serial(lambda peer, request: peer.send(around[0] + words(request) + around[1])).path)
+    assert [await plc.read_block(1, "input", n, 1) for n in range(3)] == [b"\0\0", b"\0\1", b"\0\2"]
+
+
+class LateByOne:
+    """A device that answers each question when the next one comes, while `late`."""
+
+    def __init__(self) -> None:
+        self.late = True
+        self.held: list[bytes] = []
+
+    def __call__(self, peer: Peer, request: bytes) -> None:
+        answer = words(request)
+        if self.late:
+            self.held.append(answer)
+            answer = self.held.pop(0) if len(self.held) > 1 else b""
+        peer.send(answer)
+
+
+@pytest.mark.parametrize("kind", ["rtu", "rtu+tcp"])
+@pytest.mark.parametrize("count", [1, 2, 10])
+async def test_answers_late_by_one_never_become_values(
+    bus: Buses, serial: Ports, tcp: Any, kind: str, count: int
+) -> None:
+    """Each answer fits the next question in unit, function and size, as long as all questions are alike."""
+    device = LateByOne()
+    where = serial(device).path if kind == "rtu" else (await tcp(device, "rtu+tcp"))[1]
+    plc = bus(where, timeout="20ms")
+
+    async def right(address: int) -> bool:
+        try:
+            data = await plc.read_block(1, "holding", address, count)
+        except LinkError:
+            return False
+        assert data == b"".join(n.to_bytes(2) for n in range(address, address + count))
+        return True
+
+    assert [await right(100 * n) for n in range(8)] == [False] * 8
+    device.late = False
+    device.held.clear()
+    answered = [await right(100 * n) for n in range(8)]
+    assert answered[-4:] == [True] * 4
+
+
+async def test_after_a_time_out_a_question_of_another_shape_comes_first(bus: Buses, serial: Ports) -> None:
+    peer = serial(lambda peer, request: peer.send(words(request)) if len(peer.requests) > 1 else None)
+    plc = bus(peer.path, timeout="20ms")
+    assert (await fails(plc.read_block(1, "holding", 16, 4))).reason == "timeout"
+    assert len(await plc.read_block(1, "holding", 16, 4)) == 8
+    assert len(await plc.read_block(1, "holding", 16, 4)) == 8
+    asked = [(request[1], request[2:4].hex(), int.from_bytes(request[4:6])) for request in peer.requests]
+    assert asked == [(3, "0010", 4), (3, "0010", 2), (3, "0010", 4), (3, "0010", 4)]
+
+
+async def test_a_device_that_refuses_that_question_is_asked_all_the_same(bus: Buses, serial: Ports) -> None:
+    def only_fours(peer: Peer, request: bytes) -> None:
+        if len(peer.requests) > 1:
+            peer.send(words(request) if request[4:6] == b"\0\4" else framed(f"01{request[1] | 0x80:02x}03"))
+
+    peer = serial(only_fours)
+    plc = bus(peer.path, timeout="20ms")
+    assert (await fails(plc.read_block(1, "holding", 16, 4))).reason == "timeout"
+    assert len(await plc.read_block(1, "holding", 16, 4)) == 8
+    assert len(peer.requests) == 3
 
 
 @pytest.mark.parametrize("late", [0.04, 0.05, 0.07, 0.2])
