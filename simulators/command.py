@@ -1,4 +1,4 @@
-"""`labgate simulate`: one simulated device, or several of a kind, on a real wire."""
+"""`labgate simulate`: one simulated device, or several of a kind, on one real wire or several."""
 
 import argparse
 import asyncio
@@ -8,20 +8,24 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib import import_module
+from itertools import count
 from pathlib import Path
+from random import Random
 from typing import NoReturn, Protocol, cast
 
-from simulators.faults import KINDS, parse_fault
+from simulators.faults import KINDS, WHEN, Fault, of_unit, parse_fault
+from simulators.line import Line
 from simulators.modbus_slave import Slave
 from simulators.settings import Settings, closest, whole_number
 from simulators.truth import Truth
 from simulators.wire import Station, pseudo_terminal, tcp_port
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_MOST_DEVICES = 1000
+_MOST_DEVICES = 1000  # wires
+_HIGHEST_UNIT = 255  # 248 to 255 are reserved, and some boards are shipped with 255 all the same
 _PHASES = ("_l1", "_l2", "_l3")
 
 
@@ -56,7 +60,9 @@ class _Parser(argparse.ArgumentParser):
         lines.append("simulators, and what --set knows of each:")
         for name in simulators():
             simulator = load(name)
-            lines += [f"  {name:<16} {(simulator.__doc__ or '').splitlines()[0]}", f"  {'':<16} {_known(simulator)}"]
+            lines += [f"  {name:<19} {(simulator.__doc__ or '').splitlines()[0]}", f"  {'':<19} {_known(simulator)}"]
+        lines += ["", f"faults; each also with one or more of: {WHEN}; 'unit 3: mute' is for unit 3 only:"]
+        lines += [f"  {kind.usage:<24} {kind.does}" for kind in KINDS.values() if kind.does]
         self.epilog = "\n".join(lines)
         return super().format_help()
 
@@ -75,6 +81,14 @@ def _number(name: str, low: int, high: int) -> int:
     return value
 
 
+def _units(text: str) -> list[int]:
+    first, _, last = text.partition("-")
+    units = range(_number(first, 1, _HIGHEST_UNIT), _number(last or first, 1, _HIGHEST_UNIT) + 1)
+    if not units:
+        raise argparse.ArgumentTypeError(f"must be a range that goes up, not {text}")
+    return list(units)
+
+
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=prog,
@@ -88,19 +102,28 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--port", metavar="N", type=lambda text: _number(text, 0, 65535), help="Modbus TCP on this port; 0: a free one")
     add("--rtu", action="store_true", help="with --port: RTU framed over TCP")
     add("--link", metavar="PATH", type=Path, help="a symbolic link to make to the pseudo-terminal")
-    add("--unit-id", metavar="N", type=lambda text: _number(text, 1, 247), default=1, help="Modbus unit id, default 1")
+    add(
+        "--unit-id",
+        metavar="N",
+        type=_units,
+        action="extend",
+        help="Modbus unit id, default 1; 1-8, or given twice: several on one wire, a seed each",
+    )
+    add("--baudrate", metavar="N", type=lambda text: _number(text, 50, 4_000_000), help="paces an RTU line")
+    add("--parity", choices=("N", "E", "O"), default="N", help="of a paced line, default N")
+    add("--stopbits", type=int, choices=(1, 2), default=1, help="of a paced line, default 1")
     add("--seed", metavar="N", type=lambda text: _number(text, 0, 2**63), default=0, help="of what wanders, default 0")
     add(
         "--set",
         metavar="K=V",
         action="append",
         default=[],
-        help="pins a quantity; devices=10: ten of them, a wire each",
+        help="pins a quantity; devices=10: ten wires of them",
     )
-    usages = ", ".join(f"'{kind.usage}'" for kind in KINDS.values())
-    add("--fault", metavar="WHAT", action="append", default=[], help=f"{usages}; each also with 'every N' after it")
+    add("--fault", metavar="WHAT", action="append", default=[], help="such as 'late 200ms every 3', see below")
     add("--truth", metavar="FILE", type=Path, help="appends every value ever given, as JSON lines")
-    add("--json", action="store_true", help='first line as {"ready":true,"url":...,"pid":...}')
+    ends = "a paced line tells at the end how busy it was"
+    add("--json", action="store_true", help=f'first line as {{"ready":true,"url":...,"pid":...}}; {ends}')
     return parser
 
 
@@ -115,6 +138,9 @@ def _parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Nam
         raise ValueError(f"name a simulator: {', '.join(simulators())}")
     if options.link and options.port is not None:
         raise ValueError("--link names a pseudo-terminal, --port asks for TCP; use one of them")
+    if options.baudrate and options.port is not None and not options.rtu:
+        raise ValueError("--baudrate paces a serial line, and Modbus TCP has none; add --rtu or leave --port out")
+    options.unit_id = sorted(set(options.unit_id or [1]))
     return options
 
 
@@ -132,45 +158,71 @@ def _settings(simulator: Simulator, name: str, texts: Sequence[str]) -> dict[str
     return settings
 
 
-def _stations(options: argparse.Namespace) -> list[Station]:
-    """The devices that were asked for. Raises ValueError with one line for people."""
+def _faults(options: argparse.Namespace) -> dict[int, list[Fault]]:
+    """New faults for each unit of a wire. Raises ValueError with one line for people."""
+    faults: dict[int, list[Fault]] = {unit: [] for unit in options.unit_id}
+    for text in options.fault:
+        only, what = of_unit(text)
+        kind = parse_fault(what).kind
+        if kind.needs == "connection" and options.port is None:
+            raise ValueError(f"fault {what!r} closes a TCP connection, and a pseudo-terminal has none; add --port 0")
+        if kind.needs == "rtu" and options.port is not None and not options.rtu:
+            raise ValueError(f"fault {what!r} needs a checksum, and Modbus TCP has none; add --rtu or leave --port out")
+        if only not in (None, *faults):
+            raise ValueError(f"fault {text!r}: there is no unit {only} here; add --unit-id {only}")
+        for unit in faults if only is None else (only,):
+            faults[unit].append(parse_fault(what))
+    return faults
+
+
+def _wires(options: argparse.Namespace) -> list[dict[int, Station]]:
+    """The devices that were asked for, wire by wire. Raises ValueError with one line for people."""
     simulator = load(options.name)
     settings = _settings(simulator, options.name, options.set)
     devices = whole_number(settings, "devices", 1, _MOST_DEVICES)
     if devices > 1 and options.link:
-        raise ValueError("--link can name one device only; leave --link or devices out")
+        raise ValueError("--link can name one wire only; leave --link or devices out")
     if options.port and options.port + devices - 1 > 65535:
         raise ValueError(f"{devices} devices from port {options.port} on need ports above 65535")
-    stations = []
-    for place in range(devices):
-        faults = [parse_fault(text) for text in options.fault]
-        if options.port is None and any(fault.kind is KINDS["drop"] for fault in faults):
-            raise ValueError("fault 'drop' closes a TCP connection, and a pseudo-terminal has none; add --port 0")
-        stations.append(Station(simulator.build(options.unit_id, options.seed + place, settings), faults))
-    return stations
+    seeds = count(options.seed)
+    wires = []
+    for _ in range(devices):
+        faults = _faults(options)
+        seeded = zip(options.unit_id, seeds, strict=False)
+        slaves = ((simulator.build(unit, seed, settings), seed) for unit, seed in seeded)
+        wires.append({s.unit_id: Station(s, faults[s.unit_id], random=Random(seed)) for s, seed in slaves})
+    return wires
 
 
-async def _serve(options: argparse.Namespace, stations: Sequence[Station]) -> None:
+async def _serve(options: argparse.Namespace, wires: Sequence[dict[int, Station]]) -> None:
     """Serves until told to end. Raises OSError where a wire cannot be had."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        urls = []
-        for place, station in enumerate(stations):
-            on_wire = {options.unit_id: station}
+        urls, lines = [], []
+        for place, stations in enumerate(wires):
+            line = Line(options.baudrate, options.parity, options.stopbits) if options.baudrate else None
             if options.port is None:
-                wire = pseudo_terminal(on_wire, options.link)
+                wire = pseudo_terminal(stations, options.link, line)
             else:
-                wire = tcp_port(on_wire, options.port + place if options.port else 0, options.rtu)
+                wire = tcp_port(stations, options.port + place if options.port else 0, options.rtu, line=line)
             urls.append(await stack.enter_async_context(wire))
+            lines.append(line)
         if options.json:
             several = {"urls": urls} if len(urls) > 1 else {}
-            ready = {"ready": True, "url": urls[0], **several, "pid": os.getpid()}
-            print(json.dumps(ready, separators=(",", ":")), flush=True)
+            _say({"ready": True, "url": urls[0], **several, "pid": os.getpid()})
         else:
-            print("\n".join(f"{url}  {options.name}, unit id {options.unit_id}" for url in urls), flush=True)
+            units = ", ".join(map(str, options.unit_id))
+            print("\n".join(f"{url}  {options.name}, unit id {units}" for url in urls), flush=True)
         await stop.wait()
+        for url, line, stations in zip(urls, lines, wires, strict=True):
+            if options.json and line:
+                _say({"url": url, **line.report(), "asked": {unit: s.asked for unit, s in stations.items()}})
+
+
+def _say(what: Mapping[str, object]) -> None:
+    print(json.dumps(what, separators=(",", ":")), flush=True)
 
 
 def _end_with_parent() -> bool:
@@ -189,7 +241,7 @@ def main(argv: Sequence[str], prog: str = "python -m simulators") -> int:
     """Runs the command, `argv` without the program's name. The exit code: 0 ended, 1 no wire, 2 wrong arguments."""
     try:
         options = _parse(_parser(prog), argv)
-        stations = _stations(options)
+        wires = _wires(options)
         truth = Truth(options.truth) if options.truth else None
     except SystemExit:  # --help has been printed
         return 0
@@ -199,11 +251,12 @@ def main(argv: Sequence[str], prog: str = "python -m simulators") -> int:
     except OSError as error:
         print(f"{prog}: cannot write {options.truth}: {error.strerror}", file=sys.stderr)
         return 2
-    for station in stations:
-        station.truth = truth
+    for stations in wires:
+        for station in stations.values():
+            station.truth = truth
     try:
         if _end_with_parent():
-            asyncio.run(_serve(options, stations))
+            asyncio.run(_serve(options, wires))
     except OSError as error:
         where = options.link if options.port is None else f"port {options.port} of 127.0.0.1"
         print(f"{prog}: cannot open {where or 'a pseudo-terminal'}: {_reason(error)}", file=sys.stderr)

@@ -1,83 +1,194 @@
-"""What can go wrong on purpose: `--fault 'late 200ms every 3'`. A new fault is a line in KINDS, and a field of Outcome
-where what it does to an answer is new."""
+"""What can go wrong on purpose: `--fault 'late 200ms every 3'`, or `station.faults.append(parse_fault("mute"))`.
+
+A new fault is a line in KINDS, and a field of Outcome where what it does to an answer is new."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
 from typing import NamedTuple
 
 from simulators.settings import closest
 
+_FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+_TIME = {"ms": 0.001, "s": 1.0, "min": 60.0}
+WHEN = "every 3, 5%, after 10s, after 20, for 10s, for 20"
+
 
 @dataclass
 class Outcome:
-    """What becomes of one answer."""
+    """What becomes of one answer. Where several faults strike: `drop` before `silent` before all others."""
 
     delay: float = 0.0  # seconds
     exception: int | None = None
     silent: bool = False
     drop: bool = False
+    hold: bool = False  # sent when the next request comes, beside its own answer
+    stale: bool = False  # sent when the next request comes, as its answer
+    short: bool = False  # a register, or eight bits, less than asked
+    crc: bool = False  # one bit of the frame is turned
+    cut: bool = False  # the frame ends too early
+    hang_up: bool = False  # and the connection with it
+    foreign: str = ""  # "instead" or "first": a frame of another unit, instead of the own one or before it
+    noise: bool = False  # a few bytes before or after the frame
+    illegal: list[tuple[int, int, int]] = field(default_factory=list)  # function (0: any), first and last address
 
 
-def _late(outcome: Outcome, seconds: float) -> None:
-    outcome.delay += seconds
+Strike = Callable[[Outcome], None]
 
 
-def _exception(outcome: Outcome, code: float) -> None:
-    outcome.exception = int(code)
+def _set(**values: object) -> Strike:
+    def strike(outcome: Outcome) -> None:
+        for name, value in values.items():
+            setattr(outcome, name, value)
+
+    return strike
 
 
-def _silent(outcome: Outcome, _: float) -> None:
-    outcome.silent = True
+def _plain(**values: object) -> Callable[[Sequence[str]], Strike]:
+    def read(words: Sequence[str]) -> Strike:
+        if words:
+            raise ValueError("says too much")
+        return _set(**values)
+
+    return read
 
 
-def _drop(outcome: Outcome, _: float) -> None:
-    outcome.drop = True
-
-
-def _duration(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|min)", text)
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|min)", text, re.ASCII)
     if not match:
         raise ValueError(f"wants a time such as 200ms or 1.5s, not {text!r}")
-    return float(match[1]) * {"ms": 0.001, "s": 1.0, "min": 60.0}[match[2]]
+    return float(match[1]) * _TIME[match[2]]
 
 
-def _code(text: str) -> float:
-    if not text.isdecimal() or not 1 <= int(text) <= 255:
-        raise ValueError(f"wants an exception code from 1 to 255, not {text!r}")
-    return int(text)
+def _number(text: str, low: int, high: int, what: str) -> int:
+    """Decimal, or hexadecimal after 0x."""
+    if (
+        not re.fullmatch(r"\d+|0[xX][0-9a-fA-F]+", text, re.ASCII)
+        or not low <= int(text, 0 if "x" in text.lower() else 10) <= high
+    ):
+        raise ValueError(f"wants {what} from {low} to {high}, not {text!r}")
+    return int(text, 0 if "x" in text.lower() else 10)
+
+
+def _late(words: Sequence[str]) -> Strike:
+    if list(words) == ["one"]:
+        return _set(hold=True)
+    if len(words) != 1:
+        raise ValueError("wants a time, or 'one'")
+    seconds = _seconds(words[0])
+
+    def strike(outcome: Outcome) -> None:
+        outcome.delay += seconds
+
+    return strike
+
+
+def _exception(words: Sequence[str]) -> Strike:
+    if len(words) != 1:
+        raise ValueError("wants one exception code")
+    return _set(exception=_number(words[0], 1, 255, "an exception code"))
+
+
+def _illegal(words: Sequence[str]) -> Strike:
+    function = 0
+    if words and words[0] in _FUNCTIONS:
+        function, words = _FUNCTIONS[words[0]], words[1:]
+    if len(words) != 1:
+        raise ValueError(f"wants an address or a range of them, after {', '.join(_FUNCTIONS)} or nothing")
+    ends = [_number(end, 0, 65535, "an address") for end in words[0].split("-", 1)]
+    if ends[0] > ends[-1]:
+        raise ValueError(f"wants a range that goes up, not {words[0]}")
+    return lambda outcome: outcome.illegal.append((function, ends[0], ends[-1]))
+
+
+def _drop(words: Sequence[str]) -> Strike:
+    return _set(cut=True, hang_up=True) if list(words) == ["mid"] else _plain(drop=True)(words)
+
+
+def _foreign(words: Sequence[str]) -> Strike:
+    return _set(foreign="first") if list(words) == ["first"] else _plain(foreign="instead")(words)
 
 
 class Kind(NamedTuple):
-    """A kind of fault: how its argument is written and read (None: it takes none), and what it does."""
+    """A kind of fault: how it is written, what it does in a few words, how its arguments are read (ValueError where
+    they cannot be), and the wire it needs: "rtu" a checksum, "connection" something to close."""
 
     usage: str
-    read: Callable[[str], float] | None
-    strike: Callable[[Outcome, float], None]
+    does: str
+    read: Callable[[Sequence[str]], Strike]
+    needs: str = ""
 
 
 KINDS = {
-    "late": Kind("late 200ms", _duration, _late),
-    "silent": Kind("silent", None, _silent),
-    "exception": Kind("exception 2", _code, _exception),
-    "drop": Kind("drop", None, _drop),
-}
+    "mute": Kind("mute", "no answer; also: silent", _plain(silent=True)),
+    "silent": Kind("silent", "", _plain(silent=True)),
+    "late": Kind("late 200ms|one", "later, or only when the next request comes", _late),
+    "stale": Kind("stale", "given as the answer to the next request, as by a confused box", _plain(stale=True)),
+    "exception": Kind("exception 2", "refused", _exception),
+    "illegal": Kind("illegal [input] 12[-15]", "reads that touch these are refused with exception 2", _illegal),
+    "short": Kind("short", "one register less than asked, in a frame that is right", _plain(short=True)),
+    "crc": Kind("crc", "one bit of the frame turned", _plain(crc=True), "rtu"),
+    "cut": Kind("cut", "the frame ends too early", _plain(cut=True)),
+    "foreign": Kind("foreign [first]", "the answer of another unit instead, or first", _foreign),
+    "noise": Kind("noise", "random bytes before or after the answer", _plain(noise=True)),
+    "drop": Kind("drop [mid]", "the connection is closed, in mid-answer with mid", _drop, "connection"),
+}  # fmt: skip
+
+
+class Limit(NamedTuple):
+    """So many requests, or seconds."""
+
+    amount: float
+    timed: bool
+
+    def reached(self, requests: int, seconds: float) -> bool:
+        """Whether so many requests, or seconds, have gone by."""
+        return (seconds if self.timed else requests) >= self.amount
 
 
 @dataclass
 class Fault:
-    """A fault that strikes each `every`-th answer."""
+    """A fault that strikes each `every`-th request with probability `share`, when `after` is over and while `lasts`.
+
+    Both count from the first request that it sees. `seen` and `struck` are requests so far.
+    """
 
     kind: Kind
-    argument: float = 0.0
+    strike: Strike
     every: int = 1
-    _seen: int = 0
+    share: float = 1.0
+    after: Limit | None = None
+    lasts: Limit | None = None
+    seen: int = 0
+    struck: int = 0
+    _first: float | None = None
+    _begun: tuple[int, float] | None = None
 
-    def apply(self, outcome: Outcome) -> None:
-        """Counts one answer, and changes its outcome when it is its turn."""
-        self._seen += 1
-        if self._seen % self.every == 0:
-            self.kind.strike(outcome, self.argument)
+    def apply(self, outcome: Outcome, now: float, random: Random) -> None:
+        """Counts one request at `now` (s), and changes its outcome when it is its turn."""
+        self._first = now if self._first is None else self._first
+        before, self.seen = self.seen, self.seen + 1
+        if self._begun is None:
+            if self.after and not self.after.reached(before, now - self._first):
+                return
+            self._begun = before, now
+        if self.lasts and self.lasts.reached(before - self._begun[0], now - self._begun[1]):
+            return
+        if (self.seen - self._begun[0]) % self.every == 0 and (self.share == 1.0 or random.random() < self.share):
+            self.struck += 1
+            self.strike(outcome)
+
+
+def _limit(text: str) -> Limit:
+    return Limit(int(text), False) if text.isascii() and text.isdecimal() else Limit(_seconds(text), True)
+
+
+def _share(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)%", text, re.ASCII)
+    if not match or not 0 < float(match[1]) <= 100:
+        raise ValueError(f"wants a share such as 5%, not {text!r}")
+    return float(match[1]) / 100
 
 
 def parse_fault(text: str) -> Fault:
@@ -86,18 +197,32 @@ def parse_fault(text: str) -> Fault:
     kind = KINDS.get(name)
     if kind is None:
         raise ValueError(f"there is no fault {name!r}; {closest(name, KINDS)}")
-    every = 1
-    if len(rest) >= 2 and rest[-2] == "every":
-        if not rest[-1].isdecimal() or int(rest[-1]) < 1:
-            raise ValueError(f"fault {text!r}: every wants a whole number from 1, not {rest[-1]!r}")
-        every = int(rest[-1])
-        rest = rest[:-2]
-    if len(rest) != (kind.read is not None):
-        raise ValueError(
-            f"fault {text!r} is not complete or says too much; write '{kind.usage}', or with 'every 3' after it"
-        )
+    place = next((at for at, word in enumerate(rest) if word in ("every", "after", "for") or word.endswith("%")), None)
+    words, when = (rest, []) if place is None else (rest[:place], rest[place:])
+    fault = Fault(kind, _set())
+    word = name
     try:
-        argument = kind.read(rest[0]) if kind.read else 0.0
+        fault.strike = kind.read(words)
+        while when:
+            word = when.pop(0)
+            if word.endswith("%"):
+                fault.share = _share(word)
+                continue
+            if word not in ("every", "after", "for") or not when:
+                raise ValueError(f"wants something after it; known are {WHEN}" if not when else f"is not one of {WHEN}")
+            value = when.pop(0)
+            if word == "every":
+                fault.every = _number(value, 1, 10**9, "a whole number")
+            elif word == "after":
+                fault.after = _limit(value)
+            else:
+                fault.lasts = _limit(value)
     except ValueError as error:
-        raise ValueError(f"fault {text!r}: {name} {error}") from None
-    return Fault(kind, argument, every)
+        raise ValueError(f"fault {text!r}: {word} {error}; write '{kind.usage}'") from None
+    return fault
+
+
+def of_unit(text: str) -> tuple[int | None, str]:
+    """The unit that 'unit 3: mute' is for, None where it says no unit, and the fault without it."""
+    match = re.fullmatch(r"\s*unit\s+(\d{1,3})\s*:(.*)", text, re.ASCII)
+    return (int(match[1]), match[2].strip()) if match else (None, text)

@@ -1,151 +1,118 @@
 """Simulated devices on a real wire: a TCP port or a pseudo-terminal."""
 
 import asyncio
-import math
 import os
-import time
 import tty
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import cast
 
-from simulators.faults import Fault, Outcome
-from simulators.modbus_slave import Framing, FramingError, Mbap, Request, Rtu, Slave, exception
-from simulators.truth import Truth
+from simulators.conversation import Conversation, Reply, Station, Stations
+from simulators.line import Line
+from simulators.modbus_slave import Mbap, Rtu
+
+__all__ = ["Station", "Stations", "pseudo_terminal", "tcp_port"]
 
 
-@dataclass
-class Station:
-    """A slave on a wire, its faults, and the record of what it gives. `device`, how to reach it, is set by the wire."""
+class _Client(asyncio.Protocol):
+    """A TCP connection with a conversation of its own; it stands in `clients` as long as it lasts."""
 
-    slave: Slave
-    faults: list[Fault] = field(default_factory=list)
-    truth: Truth | None = None
-    device: str = ""
-
-
-Stations = Mapping[int, Station]
-"""Who is on the wire, by unit id."""
-
-
-class Conversation:
-    """One client on a wire: requests in, answers out, one after the other as a device gives them."""
-
-    def __init__(self, stations: Stations, framing: Framing) -> None:
-        self.send: Callable[[bytes], None] = lambda _: None
-        self.hang_up: Callable[[], None] = lambda: None
-        self._stations = stations
-        self._framing = framing
-        self._rest = b""
-        self._heard = -math.inf
-        self._over = False
-        self._waiting: deque[tuple[float, Station | None, Request, bytes]] = deque()
-        self._due = -math.inf
-        self._timer: asyncio.TimerHandle | None = None
-
-    def data_received(self, data: bytes) -> None:
-        """Takes bytes as they come: pieces of a request, or several at once."""
-        now = time.clock_gettime(time.CLOCK_BOOTTIME)
-        if self._rest and now - self._heard < self._framing.patience:
-            data = self._rest + data
-        self._heard = now
-        try:
-            requests, self._rest = self._framing.split(data)
-        except FramingError:
-            self._drop()
-            return
-        for request in requests:
-            if self._over:
-                break
-            self._take(request, now)
-
-    def end(self) -> None:
-        """The client is gone: gives up answers that are still to come."""
-        self._over = True
-        self._waiting.clear()
-        if self._timer:
-            self._timer.cancel()
-
-    def _take(self, request: Request, now: float) -> None:
-        station = self._stations.get(request.unit_id)
-        if station is None:
-            pdu = self._framing.stranger(request)
-            if pdu is not None:
-                self._give(0.0, None, request, pdu)
-        elif not station.faults:
-            self._give(0.0, station, request, station.slave.answer(request.pdu, now))
-        else:
-            outcome = Outcome()
-            for fault in station.faults:
-                fault.apply(outcome)
-            if outcome.drop:
-                self._drop()
-            elif outcome.exception is not None and not outcome.silent:
-                self._give(outcome.delay, station, request, exception(request.pdu[0], outcome.exception))
-            elif not outcome.silent:
-                self._give(outcome.delay, station, request, station.slave.answer(request.pdu, now))
-
-    def _give(self, delay: float, station: Station | None, request: Request, pdu: bytes) -> None:
-        """Sends an answer, `delay` seconds after now and after the answers before it."""
-        if not delay and not self._waiting:
-            self._send(station, request, pdu)
-            return
-        loop = asyncio.get_running_loop()
-        self._due = max(self._due, loop.time()) + delay
-        self._waiting.append((self._due, station, request, pdu))
-        if len(self._waiting) == 1:
-            self._timer = loop.call_at(self._due, self._send_oldest)
-
-    def _send_oldest(self) -> None:
-        _, station, request, pdu = self._waiting.popleft()
-        self._send(station, request, pdu)
-        if self._waiting:
-            self._timer = asyncio.get_running_loop().call_at(self._waiting[0][0], self._send_oldest)
-
-    def _send(self, station: Station | None, request: Request, pdu: bytes) -> None:
-        truth = station.truth if station else None
-        when = truth.now() if truth else None  # before: who hears it may run first
-        self.send(self._framing.join(request, pdu))
-        if station and truth and when:
-            truth.record(station.device, request.unit_id, station.slave.given(request.pdu, pdu), when)
-
-    def _drop(self) -> None:
-        self.end()
-        self.hang_up()
-
-
-class _Client(Conversation, asyncio.Protocol):
-    """A conversation over a TCP connection; it stands in `clients` as long as it lasts."""
-
-    def __init__(self, stations: Stations, framing: Framing, clients: set[asyncio.Transport]) -> None:
-        super().__init__(stations, framing)
+    def __init__(self, conversation: Conversation, clients: list[asyncio.Transport]) -> None:
+        self._conversation = conversation
         self._clients = clients
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self._transport = cast(asyncio.Transport, transport)
-        self._clients.add(self._transport)
-        self.send, self.hang_up = self._transport.write, self._transport.close
+        self._clients.append(self._transport)
+        self._conversation.send, self._conversation.hang_up = self._transport.write, self._hang_up
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self._conversation.data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
-        self._clients.discard(self._transport)
-        self.end()
+        self._clients.remove(self._transport)
+        self._conversation.end()
+
+    def _hang_up(self) -> None:
+        self._conversation.end()
+        self._transport.close()
+
+
+class _Box:
+    """A box that carries bytes between TCP connections and one serial line. What the line says goes to who asked last;
+    when that one has gone, to who came last, as a late answer does on real boxes."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self.asking: asyncio.Transport | None = None
+        self.hear = _on_line(conversation, self.send)
+        conversation.hang_up = self.hang_up
+
+    def send(self, data: bytes) -> None:
+        if self.asking:
+            self.asking.write(data)
+
+    def hang_up(self) -> None:
+        if self.asking:
+            self.asking.close()
+
+
+class _BoxClient(asyncio.Protocol):
+    """A connection to a box."""
+
+    def __init__(self, box: _Box, clients: list[asyncio.Transport]) -> None:
+        self._box = box
+        self._clients = clients
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._clients.append(self._transport)
+        self._box.asking = self._box.asking or self._transport
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self._box.asking = self._transport
+        self._box.hear(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._clients.remove(self._transport)
+        if self._box.asking is self._transport:
+            self._box.asking = self._clients[-1] if self._clients else None
+
+
+def _on_line(conversation: Conversation, send: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """Connects a conversation, and its line where it has one, with the master; gives who takes the master's bytes."""
+    line = conversation.line
+    if line is None:
+        conversation.send = send
+        return conversation.data_received
+    line.hear, line.send = conversation.data_received, send
+    return line.ask
 
 
 @asynccontextmanager
-async def tcp_port(stations: Stations, port: int = 0, rtu: bool = False, host: str = "127.0.0.1") -> AsyncIterator[str]:
+async def tcp_port(
+    stations: Stations, port: int = 0, rtu: bool = False, host: str = "127.0.0.1", line: Line | None = None
+) -> AsyncIterator[str]:
     """Puts `stations` on a TCP port, Modbus TCP or RTU framed over TCP; gives tcp://host:port or rtu+tcp://host:port.
 
-    Raises OSError where the port cannot be had.
+    RTU is one serial `line` behind a box. Raises OSError where the port cannot be had.
     """
-    clients: set[asyncio.Transport] = set()
-    framing = Rtu() if rtu else Mbap()
-    server = await asyncio.get_running_loop().create_server(lambda: _Client(stations, framing, clients), host, port)
+    clients: list[asyncio.Transport] = []
+    held: list[Reply] = []
+    conversation = Conversation(stations, Rtu(), held, line)
+    box = _Box(conversation)
+
+    def connection() -> asyncio.Protocol:
+        return _BoxClient(box, clients) if rtu else _Client(Conversation(stations, Mbap(), held), clients)
+
+    server = await asyncio.get_running_loop().create_server(connection, host, port)
     bound = server.sockets[0].getsockname()[1]
     url = f"{'rtu+tcp' if rtu else 'tcp'}://{host}:{bound}"
     for station in stations.values():
@@ -156,20 +123,25 @@ async def tcp_port(stations: Stations, port: int = 0, rtu: bool = False, host: s
         server.close()
         for transport in list(clients):
             transport.abort()
+        conversation.end()
+        if line:
+            line.end()
         await server.wait_closed()
         await asyncio.sleep(0)  # aborted connections are closed in the next turn of the loop
 
 
 @asynccontextmanager
-async def pseudo_terminal(stations: Stations, link: Path | None = None) -> AsyncIterator[str]:
+async def pseudo_terminal(stations: Stations, link: Path | None = None, line: Line | None = None) -> AsyncIterator[str]:
     """Puts `stations` on a pseudo-terminal, in RTU; gives its path, or `link` where that shall point at it.
+
+    It is as fast as `line`; without one, as fast as it can.
 
     Clients may come and go. What is sent while nobody reads is lost once the terminal's buffer is full, as on a wire.
     A connection cannot be dropped here. Raises OSError where the link cannot be made.
     """
     master, slave = os.openpty()
     loop = asyncio.get_running_loop()
-    conversation = Conversation(stations, Rtu())
+    conversation = Conversation(stations, Rtu(), line=line)
     try:
         tty.setraw(slave)
         os.set_blocking(master, False)
@@ -178,11 +150,12 @@ async def pseudo_terminal(stations: Stations, link: Path | None = None) -> Async
             _point(link, path)
         for station in stations.values():
             station.device = str(link or path)
-        conversation.send = partial(_write, master)
-        loop.add_reader(master, _read, master, conversation)
+        loop.add_reader(master, _read, master, _on_line(conversation, partial(_write, master)))
         yield str(link or path)
     finally:
         conversation.end()
+        if line:
+            line.end()
         loop.remove_reader(master)
         if link:
             _unlink(link, path)
@@ -207,9 +180,9 @@ def _unlink(link: Path, target: str) -> None:
         link.unlink()
 
 
-def _read(master: int, conversation: Conversation) -> None:
+def _read(master: int, hear: Callable[[bytes], None]) -> None:
     with suppress(BlockingIOError):
-        conversation.data_received(os.read(master, 4096))
+        hear(os.read(master, 4096))
 
 
 def _write(master: int, frame: bytes) -> None:

@@ -16,6 +16,7 @@ import pytest
 from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 
 from simulators.command import main, simulators
+from simulators.faults import KINDS
 
 ROOT = Path(__file__).parents[2]
 Start = Callable[..., subprocess.Popen[str]]
@@ -168,7 +169,13 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"], "labgate simulate") == 0
     said = capsys.readouterr().out
     assert said.startswith("usage: labgate simulate ")
-    for word in (*simulators(), "--truth", "'late 200ms'", "power_factor", "devices"):
+    for word in (
+        *simulators(),
+        *(kind.usage for kind in KINDS.values() if kind.does),
+        "--truth",
+        "power_factor",
+        "devices",
+    ):
         assert word in said
 
 
@@ -193,10 +200,10 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         ("registers --port", "--port: expected one argument"),
         ("registers --port 65536", "must be a number from 0 to 65535, not '65536'"),
         ("registers --port 65530 --set devices=7", "ports above 65535"),
-        ("registers --unit-id 0", "must be a number from 1 to 247, not '0'"),
+        ("registers --unit-id 0", "must be a number from 1 to 255, not '0'"),
         ("registers --seed one", "--seed: must be a number"),
         ("registers --port 0 --link /tmp/x", "use one of them"),
-        ("registers --link /tmp/x --set devices=2", "one device only"),
+        ("registers --link /tmp/x --set devices=2", "one wire only"),
         ("registers --truth /nowhere/truth", "cannot write /nowhere/truth: No such file or directory"),
     ],
 )
