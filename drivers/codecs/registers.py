@@ -3,13 +3,15 @@
 import decimal
 import math
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
 from drivers.codecs.float32 import shortest, shortest_one
+from drivers.codecs.reads import Reads
 from drivers.codecs.register_map import BIT_TABLES, FORMATS, Register
 from gateway import DecodeError, Reading, Table
 
@@ -41,29 +43,37 @@ class Block:
         return (self.count + 7) // 8 if self.table in BIT_TABLES else 2 * self.count
 
 
-def plan(registers: Iterable[Register], max_registers: int = LONGEST_READ, max_gap: int = 0) -> tuple[Block, ...]:
+def plan(
+    registers: Iterable[Register],
+    max_registers: int = LONGEST_READ,
+    max_gap: int = 0,
+    breaks: Collection[tuple[Table, int]] = (),
+) -> tuple[Block, ...]:
     """The fewest reads that cover the registers, in the order of their addresses, table by table as first named.
 
     A read is no longer than `max_registers` (bits: 2000), spans at most `max_gap` registers nobody asked for in a
-    row, and begins and ends with an asked one: some devices refuse a read that runs past their last register.
+    row, and begins and ends with an asked one: some devices refuse a read that runs past their last register. None
+    holds an address below a break of its table and one at or above it; a register that itself does is read alone.
+    Where it costs no further read, successive reads of a table differ in size, the last and the first too when there
+    is one table: a late answer is then known by its byte count.
     """
     tables: dict[Table, list[Register]] = {}
     for register in registers:
         tables.setdefault(register.table, []).append(register)
     blocks: list[Block] = []
     for table, of_table in tables.items():
-        longest = LONGEST_READ_OF_BITS if table in BIT_TABLES else max_registers
-        group: list[Register] = []
-        start = end = 0
-        for register in sorted(of_table, key=lambda r: (r.address, r.end)):
-            if group and register.address - end <= max_gap and max(end, register.end) - start <= longest:
-                end = max(end, register.end)
-            else:
-                if group:
-                    blocks.append(_block(table, start, end - start, group))
-                group, start, end = [], register.address, register.end
-            group.append(register)
-        blocks.append(_block(table, start, end - start, group))
+        of_table.sort(key=lambda r: (r.address, r.end))
+        reads = Reads(
+            spans=[(register.address, register.end) for register in of_table],
+            longest=LONGEST_READ_OF_BITS if table in BIT_TABLES else max_registers,
+            max_gap=max_gap,
+            breaks=sorted(address for broken, address in breaks if broken == table),
+            size=(lambda count: (count + 7) // 8) if table in BIT_TABLES else (lambda count: 2 * count),
+        )
+        for first, behind in pairwise([0, *reads.varied(around=len(tables) == 1)]):
+            group = of_table[first:behind]
+            start = group[0].address
+            blocks.append(_block(table, start, max(register.end for register in group) - start, group))
     return tuple(blocks)
 
 
