@@ -8,11 +8,14 @@ from functools import cached_property
 from pydantic import ValidationInfo, field_validator
 
 from drivers.codecs.modbus_capture import decode_capture
-from drivers.codecs.register_map import Register
-from drivers.codecs.registers import LONGEST_READ, Block, plan
-from gateway import Duration, DurationOrZero, ModbusLink, Options, Polled, Quantity, Reading
+from drivers.codecs.read_plan import ReadPlan
+from drivers.codecs.register_map import LONGEST_READ, Register
+from drivers.codecs.registers import Block
+from gateway import Duration, DurationOrZero, LabgateError, LinkError, ModbusLink, Options, Polled, Quantity, Reading
 
 RTU_REQUEST = 8  # bytes: unit, function, address, count, checksum
+ILLEGAL_FUNCTION = 1
+REFUSALS = (ILLEGAL_FUNCTION, 2, 3)  # of a read that will never be answered: no such table, address, or so many at once
 RTU_AROUND_DATA = 5  # bytes: unit, function, byte count, checksum
 
 
@@ -58,11 +61,13 @@ class ModbusOptions(Options):
         names: set[str] = set()
         longest = info.data.get("max_registers", LONGEST_READ)
         for register in registers:
-            if register.name in names:
-                raise ValueError(f"two registers are named {register.name!r}; write another name for one of them")
-            names.add(register.name)
-            if register.size > longest:
-                text = f"{register.name} has {register.size} registers, max_registers is {longest}"
+            for name in register.names:
+                if name in names:
+                    raise ValueError(f"two registers are named {name!r}; write another name for one of them")
+                names.add(name)
+            first, behind = register.extent
+            if behind - first > longest:
+                text = f"{register.name} takes a read of {behind - first} registers, max_registers is {longest}"
                 raise ValueError(f"{text}; write a shorter `length` or a larger `max_registers`")
         return registers
 
@@ -106,27 +111,70 @@ class Modbus(Polled):
     link: ModbusLink
 
     @cached_property
-    def blocks(self) -> tuple[Block, ...]:
-        """The reads of one `read`."""
-        return plan(self.options.asked, self.options.max_registers, self.options.max_gap)
+    def plan(self) -> ReadPlan:
+        """The reads of one `read`, and what is known of registers the device does not have."""
+        return ReadPlan(self.options.asked, self.options.max_registers, self.options.max_gap)
 
     async def read(self) -> list[Reading]:
-        """All registers asked for. Raises LinkError and DecodeError: of a half-read device nothing is told."""
-        options, readings = self.options, []
-        for block in self.blocks:
-            data = await self.link.read_block(
-                options.unit_id, block.table, block.address, block.count, options.timeout, options.pause
-            )
-            readings += block.decode(data)
+        """All registers asked for but those the device refuses. Raises LinkError and DecodeError.
+
+        Of a device that fails half-way nothing is told.
+        """
+        plan, refused = self.plan, len(self.plan.refused)
+        readings: list[Reading] = []
+        try:
+            for block in plan.blocks:
+                readings += await self._readings(block)
+            if (block := plan.due()) is not None:
+                readings += await self._tried_again(block)
+        finally:
+            plan.settle()
+        if not plan.blocks and plan.trouble is not None and len(plan.refused) > refused:
+            raise plan.trouble
         return readings
+
+    async def _readings(self, block: Block) -> list[Reading]:
+        try:
+            return block.decode(await self._ask(block))
+        except LinkError as error:
+            if error.reason != "exception" or error.code not in REFUSALS:
+                raise
+            parts = self.plan.parts(block) if error.code != ILLEGAL_FUNCTION else (block,)
+            if len(parts) == 1:
+                self.plan.refuse(block, error.code)
+                return []
+        changes, readings = self.plan.changes, []
+        for part in parts:
+            readings += await self._readings(part)
+        if changes == self.plan.changes:
+            self.plan.cut(parts[1])
+        return readings
+
+    async def _tried_again(self, block: Block) -> list[Reading]:
+        try:
+            readings = block.decode(await self._ask(block))
+        except LinkError as error:
+            if self.plan.blocks and error.reason == "exception":
+                return []
+            raise
+        self.plan.accept(block)
+        return readings
+
+    async def _ask(self, block: Block) -> bytes:
+        o = self.options
+        return await self.link.read_block(o.unit_id, block.table, block.address, block.count, o.timeout, o.pause)
+
+    def trouble(self) -> LabgateError | None:
+        """Registers that the device refuses."""
+        return self.plan.trouble
 
     def quantities(self) -> dict[str, Quantity]:
         """Unit and kind of each register asked for."""
-        return {register.name: register.quantity for register in self.options.asked}
+        return {name: register.quantity for register in self.options.asked for name in register.names}
 
     def traffic(self) -> list[tuple[int, int]]:
         """Bytes asked and answered of each read, as RTU frames."""
-        return [(RTU_REQUEST, RTU_AROUND_DATA + block.size) for block in self.blocks]
+        return [(RTU_REQUEST, RTU_AROUND_DATA + block.size) for block in self.plan.blocks]
 
     @classmethod
     def decode_input(cls, options: Options | None, data: bytes, context: Mapping[str, str]) -> list[Reading]:

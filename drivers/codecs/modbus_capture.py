@@ -55,8 +55,8 @@ def _decode(registers: Sequence[Register], capture: Capture) -> list[Reading]:
     inside = [
         register
         for register in registers
-        if start <= register.address
-        and register.end <= end
+        if start <= register.extent[0]
+        and register.extent[1] <= end
         and (register.table == capture.table if capture.table else register.table not in BIT_TABLES)
     ]
     tables = sorted({register.table for register in inside})

@@ -9,7 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, fie
 
 from gateway import Quantity, Table
 
-RegisterType = Literal["uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64", "text"]
+RegisterType = Literal[
+    "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64", "bcd16", "bcd32", "bcd64", "text"
+]
 Order = Literal["ABCD", "CDAB", "BADC", "DCBA", "AB", "BA"]
 Kind = Literal["measurement", "counter", "state", "event"]
 
@@ -22,12 +24,16 @@ FORMATS = {  # of struct; text has its own length
     "int64": "q",
     "float32": "f",
     "float64": "d",
+    "bcd16": "H",  # four decimal digits, one each four bits
+    "bcd32": "I",
+    "bcd64": "Q",
 }
 WORDS = {name: struct.calcsize(">" + form) // 2 for name, form in FORMATS.items()}
 BIT_TABLES = ("coil", "discrete")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 FIRST_NUMBER = {"holding": 40001, "input": 30001, "discrete": 10001}  # the old numbering: table and address in one
 MOST_DIGITS = 30
+LONGEST_READ = 125  # registers; Modbus Application Protocol V1.1b3, 6.3 and 6.4
 
 
 def _exact(value: Any) -> Decimal:
@@ -51,9 +57,9 @@ Exact = Annotated[Decimal, BeforeValidator(_exact)]
 class Register(BaseModel):
     """One quantity in a device's registers or bits. `address` counts from 0 as on the wire.
 
-    value = raw * scale + offset, exactly. Names of orders: ABCD is high word and high byte first, CDAB low word
-    first, BADC bytes swapped in each word, DCBA everything reversed; 64-bit types likewise; 16-bit ones only know
-    bytes swapped (BADC, DCBA, BA) or not.
+    value = raw * scale + offset, exactly; with a `scale_register` holding n, raw * 10^n * scale + offset. Names of
+    orders: ABCD is high word and high byte first, CDAB low word first, BADC bytes swapped in each word, DCBA
+    everything reversed; 64-bit types likewise; 16-bit ones only know bytes swapped (BADC, DCBA, BA) or not.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,10 +72,12 @@ class Register(BaseModel):
     order: Order = "ABCD"
     scale: Exact = Decimal(1)
     offset: Exact = Decimal(0)
+    scale_register: int | None = None  # address of an int16 of the same table: a power of ten
     unit: str | None = None
     missing: tuple[int, ...] = ()
     values: dict[int, str] | None = None
     bit: int | None = None
+    bits: dict[int, str] | None = None  # NAME.TEXT, true or false, of each
     kind: Kind | None = None
 
     @field_validator("name")
@@ -80,16 +88,16 @@ class Register(BaseModel):
             raise ValueError(f"{name!r} is no name of a quantity; write {allowed}")
         return name
 
-    @field_validator("address")
+    @field_validator("address", "scale_register")
     @classmethod
-    def _address(cls, address: int, info: ValidationInfo) -> int:
-        if not 0 <= address <= 65535:
+    def _address(cls, address: int | None, info: ValidationInfo) -> int | None:
+        if address is not None and not 0 <= address <= 65535:
             first = FIRST_NUMBER.get(info.data.get("table", ""), 0) * 10 - 9  # 400001: six-digit form of 40001
             instead = address - first if 0 < first <= address <= first + 65535 else "0 to 65535"
             raise ValueError(f"address {address} cannot be on the wire; write {instead} (addresses count from 0)")
         return address
 
-    @field_validator("type", "length", "order", "scale", "offset", "missing", "values", "bit")
+    @field_validator("type", "length", "order", "scale", "offset", "scale_register", "missing", "values", "bit", "bits")
     @classmethod
     def _belongs_to_words(cls, value: Any, info: ValidationInfo) -> Any:
         if value is not None and info.data.get("table") in BIT_TABLES:
@@ -116,7 +124,7 @@ class Register(BaseModel):
             raise ValueError(f"text has no order {order}; write BADC where the two letters of a register are swapped")
         return order
 
-    @field_validator("scale", "offset", "values", "bit")
+    @field_validator("scale", "offset", "scale_register", "values", "bit", "bits")
     @classmethod
     def _not_for_text(cls, value: Any, info: ValidationInfo) -> Any:
         if value is not None and info.data.get("type") == "text":
@@ -137,7 +145,7 @@ class Register(BaseModel):
                 raise ValueError(f"code {code} does not fit {kind}; write the raw code like {hex((1 << bits) - 1)}")
         return codes
 
-    @field_validator("values", "bit")
+    @field_validator("values", "bit", "bits")
     @classmethod
     def _of_whole_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         if value is None:
@@ -145,19 +153,41 @@ class Register(BaseModel):
         kind = info.data.get("type") or "uint16"
         if kind.startswith("float"):
             raise ValueError(f"`{info.field_name}` needs a whole number, not {kind}; leave it out or correct `type`")
-        if info.data.get("scale", 1) != 1 or info.data.get("offset", 0) != 0:
+        if kind.startswith("bcd") and info.field_name != "values":
+            raise ValueError(f"`{info.field_name}` has no meaning for decimal digits; leave it out or correct `type`")
+        scaled = info.data.get("scale", 1) != 1 or info.data.get("offset", 0) != 0
+        if scaled or info.data.get("scale_register") is not None:
             raise ValueError(f"`{info.field_name}` is of the raw number; leave out `scale` and `offset`")
         return value
 
-    @field_validator("bit")
+    @field_validator("bit", "bits")
     @classmethod
-    def _bit(cls, bit: int | None, info: ValidationInfo) -> int | None:
-        bits = 16 * WORDS.get(info.data.get("type") or "uint16", 1)
-        if bit is not None and not 0 <= bit < bits:
-            raise ValueError(f"there is no bit {bit}; write 0 (the lowest) to {bits - 1}")
-        if bit is not None and info.data.get("values"):
+    def _bit(cls, told: int | dict[int, str] | None, info: ValidationInfo) -> int | dict[int, str] | None:
+        if told is None:
+            return None
+        most = 16 * WORDS.get(info.data.get("type") or "uint16", 1) - 1
+        for bit in [told] if isinstance(told, int) else told or [0]:
+            if not 0 <= bit <= most:
+                raise ValueError(f"there is no bit {bit}; write 0 (the lowest) to {most}")
+        if info.data.get("values") or info.data.get("bit") is not None:
             raise ValueError("a bit is true or false; leave out `values` or `bit`")
-        return bit
+        return told
+
+    @field_validator("bits")
+    @classmethod
+    def _bits(cls, bits: dict[int, str] | None, info: ValidationInfo) -> dict[int, str] | None:
+        if bits is None:
+            return None
+        if not bits:
+            raise ValueError("no bit is named; write them like {0: overvoltage, 3: overload}")
+        for text in bits.values():
+            if not NAME.fullmatch(name := f"{info.data.get('name')}.{text}"):
+                raise ValueError(
+                    f"{name!r} is no name of a quantity; write ASCII letters, digits and - _ . : , at most 64"
+                )
+        if len(set(bits.values())) < len(bits):
+            raise ValueError("two bits have one name; write another for one of them")
+        return bits
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -165,6 +195,12 @@ class Register(BaseModel):
             raise ValueError("a text needs its size; write `length: N`, N registers")
         if self.end > 65536:
             raise ValueError(f"{self.name} ends behind address 65535; write a lower address")
+        if self.scale_register is not None and self.address <= self.scale_register < self.end:
+            raise ValueError(f"{self.name} holds its own scale register; write the address of another")
+        first, behind = self.extent
+        if behind - first > LONGEST_READ:
+            text = f"{self.name} and its scale register span {behind - first} registers, a read at most {LONGEST_READ}"
+            raise ValueError(f"{text}; leave `scale_register` out and write `scale`, if it never changes")
         return self
 
     @property
@@ -183,10 +219,26 @@ class Register(BaseModel):
         return self.address + self.size
 
     @property
+    def extent(self) -> tuple[int, int]:
+        """What one read must hold for a value: from the first address to the one behind the last.
+
+        Wider than the register where its scale register lies apart: both belong into one read, or value and power
+        of ten would be of two moments.
+        """
+        if (at := self.scale_register) is None:
+            return self.address, self.end
+        return min(self.address, at), max(self.end, at + 1)
+
+    @property
     def quantity(self) -> Quantity:
-        """What is known of it before it is read."""
-        told = self.table in BIT_TABLES or self.bit is not None or self.values or self.type == "text"
+        """What is known of its readings beforehand."""
+        told = self.table in BIT_TABLES or self.bit is not None or self.bits or self.values or self.type == "text"
         return Quantity(self.unit, self.kind or ("state" if told else "measurement"))
+
+    @property
+    def names(self) -> list[str]:
+        """Of the readings it gives: one, or one for each named bit."""
+        return [self.name] if self.bits is None else [f"{self.name}.{text}" for text in self.bits.values()]
 
     def numbered(self) -> int | None:
         """The wire address, where the address given looks like the old numbering (40017 of holding is 16)."""

@@ -1,23 +1,20 @@
 """Registers of a Modbus device: planned once into blocks, each block decoded by one precompiled struct."""
 
-import decimal
-import math
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
-from drivers.codecs.float32 import shortest, shortest_one
+from drivers.codecs.float32 import shortest
 from drivers.codecs.reads import Reads
-from drivers.codecs.register_map import BIT_TABLES, FORMATS, Register
+from drivers.codecs.register_map import BIT_TABLES, FORMATS, LONGEST_READ, Register
+from drivers.codecs.register_values import Convert, converter, converters, fraction
 from gateway import DecodeError, Reading, Table
 
-LONGEST_READ = 125  # registers; Modbus Application Protocol V1.1b3, 6.3 and 6.4
-LONGEST_READ_OF_BITS = 2000  # the same, 6.1 and 6.2
-EXACT = decimal.Context(prec=800)  # float64 * scale + offset, every digit
+LONGEST_READ_OF_BITS = 2000  # Modbus Application Protocol V1.1b3, 6.1 and 6.2
+MOST_TENS = 10  # a power of ten beyond is no scale: 8000 hex of SunSpec, or another register read by mistake
 
 Decode = Callable[[bytes], list[Reading]]
 Step = Callable[[list[Any]], bool]  # converts some of a block's values in place; True: left some out as None
@@ -52,8 +49,9 @@ def plan(
     """The fewest reads that cover the registers, in the order of their addresses, table by table as first named.
 
     A read is no longer than `max_registers` (bits: 2000), spans at most `max_gap` registers nobody asked for in a
-    row, and begins and ends with an asked one: some devices refuse a read that runs past their last register. None
-    holds an address below a break of its table and one at or above it; a register that itself does is read alone.
+    row, and begins and ends with an asked one: some devices refuse a read that runs past their last register. What
+    lies between a register and its scale register counts as asked for; both are in one read. No read holds an address
+    below a break of its table and one at or above it; a register that itself does is read alone.
     Where it costs no further read, successive reads of a table differ in size, the last and the first too when there
     is one table: a late answer is then known by its byte count.
     """
@@ -62,9 +60,9 @@ def plan(
         tables.setdefault(register.table, []).append(register)
     blocks: list[Block] = []
     for table, of_table in tables.items():
-        of_table.sort(key=lambda r: (r.address, r.end))
+        of_table.sort(key=lambda register: register.extent)
         reads = Reads(
-            spans=[(register.address, register.end) for register in of_table],
+            spans=[register.extent for register in of_table],
             longest=LONGEST_READ_OF_BITS if table in BIT_TABLES else max_registers,
             max_gap=max_gap,
             breaks=sorted(address for broken, address in breaks if broken == table),
@@ -72,9 +70,19 @@ def plan(
         )
         for first, behind in pairwise([0, *reads.varied(around=len(tables) == 1)]):
             group = of_table[first:behind]
-            start = group[0].address
-            blocks.append(_block(table, start, max(register.end for register in group) - start, group))
+            start = group[0].extent[0]
+            count = max(register.extent[1] for register in group) - start
+            blocks.append(_block(table, start, count, _one_a_reading(group)))
     return tuple(blocks)
+
+
+def _one_a_reading(group: list[Register]) -> list[Register]:
+    """A register with named bits becomes one register a bit."""
+    found = []
+    for one in group:
+        for name, bit in zip(one.names, one.bits or [None], strict=True):
+            found.append(one if bit is None else one.model_copy(update={"name": name, "bit": bit, "bits": None}))
+    return found
 
 
 def _block(table: Table, address: int, count: int, group: list[Register]) -> Block:
@@ -117,12 +125,18 @@ def _bits(address: int, group: list[Register]) -> Layout:
 
 
 def _words(address: int, group: list[Register]) -> Layout:
-    """Raw values of a group, by one struct; its bytes are put in order first where they are not yet."""
+    """Raw values of a group, by one struct; its bytes are put in order first where they are not yet.
+
+    The scale registers of the group follow, in the order of `_scales`.
+    """
     fields: list[tuple[str, list[int]]] = []
     for register in group:
         start = 2 * (register.address - address)
         wire = [start + i for i in _wire_order(register)]
         fields.append((FORMATS.get(register.raw_type) or f"{len(wire)}s", wire))
+    for at, swapped in _scales(group):
+        high = 2 * (at - address)
+        fields.append(("h", [high + 1, high] if swapped else [high, high + 1]))
     positions = [position for _, wire in fields for position in wire]
     if positions == sorted(set(positions)):
         form, at = ">", 0
@@ -139,26 +153,38 @@ def _wire_order(register: Register) -> list[int]:
     words = [[i, i + 1] for i in range(0, 2 * register.size, 2)]
     if register.order in ("CDAB", "DCBA"):
         words.reverse()
-    swapped = register.order in ("BADC", "DCBA", "BA")
-    return [i for word in words for i in (reversed(word) if swapped else word)]
+    return [i for word in words for i in (reversed(word) if _swapped(register) else word)]
+
+
+def _swapped(register: Register) -> bool:
+    return register.order in ("BADC", "DCBA", "BA")
+
+
+def _scales(group: list[Register]) -> list[tuple[int, bool]]:
+    """The scale registers of a group: address, and whether its bytes are swapped, as those of who uses it are."""
+    return sorted({(r.scale_register, _swapped(r)) for r in group if r.scale_register is not None})
 
 
 def _steps(group: list[Register]) -> list[Step]:
     """What remains to do with the raw values, kind by kind: loops over a kind are cheaper than calls a value."""
     scaled: list[tuple[int, int, int, int]] = []
     floats: list[int] = []
-    others: list[tuple[int, Callable[[Any], Any]]] = []
+    others: list[tuple[int, Convert]] = []
+    by_power: list[tuple[int, int, Callable[[int], Convert]]] = []
+    scales = {scale: len(group) + i for i, scale in enumerate(_scales(group))}
     for i, register in enumerate(group):
-        a, b, divisor = _fraction(register.scale, register.offset)
+        a, b, divisor = fraction(register.scale, register.offset)
         plain = (a, b, divisor) == (1, 0, 1)
         if register.table in BIT_TABLES:
             continue
-        if register.missing or register.bit is not None or register.type == "text":
-            others.append((i, _converter(register)))
+        if register.scale_register is not None:
+            by_power.append((i, scales[register.scale_register, _swapped(register)], converters(register)))
+        elif register.missing or register.bit is not None or register.type in ("text", "bcd16", "bcd32", "bcd64"):
+            others.append((i, converter(register)))
         elif register.type == "float32" and plain:
             floats.append(i)
         elif register.type in ("float32", "float64") or (divisor == 1 and not plain):
-            others.append((i, _converter(register)))
+            others.append((i, converter(register)))
         elif not plain:
             scaled.append((i, a, b, divisor))
     steps: list[Step] = []
@@ -168,6 +194,8 @@ def _steps(group: list[Register]) -> list[Step]:
         steps.append(lambda values: _shorten(values, floats))
     if others:
         steps.append(lambda values: _convert(values, others))
+    if by_power:
+        steps.append(lambda values: _convert_by_power(values, by_power))
     return steps
 
 
@@ -184,7 +212,7 @@ def _shorten(values: list[Any], floats: list[int]) -> bool:
     return None in short
 
 
-def _convert(values: list[Any], others: list[tuple[int, Callable[[Any], Any]]]) -> bool:
+def _convert(values: list[Any], others: list[tuple[int, Convert]]) -> bool:
     missing = False
     for i, convert in others:
         value = values[i] = convert(values[i])
@@ -192,50 +220,10 @@ def _convert(values: list[Any], others: list[tuple[int, Callable[[Any], Any]]]) 
     return missing
 
 
-def _fraction(scale: Decimal, offset: Decimal) -> tuple[int, int, int]:
-    """Integers a, b, d with raw * scale + offset == (raw * a + b) / d, d the smallest power of ten that does."""
-    digits = max(0, *(-int(number.normalize(EXACT).as_tuple().exponent) for number in (scale, offset)))
-    return int(scale.scaleb(digits, EXACT)), int(offset.scaleb(digits, EXACT)), 10**digits
-
-
-def _converter(register: Register) -> Callable[[Any], Any]:
-    """Raw value -> value of one register; None: not available."""
-    convert = _available(register)
-    if not register.missing:
-        return convert
-    form = struct.Struct(">" + FORMATS[register.raw_type])
-    wire = [(code % (1 << 8 * form.size)).to_bytes(form.size) for code in register.missing]  # 0x8000 fits int16 too
-    if register.raw_type.startswith("float"):
-        return lambda raw: None if form.pack(raw) in wire else convert(raw)  # by its bits: -0.0 == 0.0
-    codes = {form.unpack(code)[0] for code in wire}
-    return lambda raw: None if raw in codes else convert(raw)
-
-
-def _available(register: Register) -> Callable[[Any], Any]:
-    a, b, divisor = _fraction(register.scale, register.offset)
-    bit, scale, offset = register.bit, register.scale, register.offset
-    if bit is not None:
-        return lambda raw: raw >> bit & 1 == 1
-    if register.type == "text":
-        return _text
-    if register.type not in ("float32", "float64"):
-        return (lambda raw: raw * a + b) if divisor == 1 else (lambda raw: (raw * a + b) / divisor)
-    short = shortest_one if register.type == "float32" else _finite
-    if (a, b, divisor) == (1, 0, 1):
-        return short
-
-    def scaled(raw: float) -> float | None:
-        value = short(raw)
-        return None if value is None else _finite(float(EXACT.fma(Decimal(repr(value)), scale, offset)))
-
-    return scaled
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _text(raw: bytes) -> str | None:
-    """Up to the first NUL, without spaces around; nothing printable in it, or a byte that is not ASCII: None."""
-    text = raw.partition(b"\0")[0].strip(b" ")
-    return text.decode("ascii") if text and all(0x20 <= byte < 0x7F for byte in text) else None
+def _convert_by_power(values: list[Any], by_power: list[tuple[int, int, Callable[[int], Convert]]]) -> bool:
+    missing = False
+    for i, at, convert in by_power:
+        tens = values[at]
+        value = values[i] = convert(tens)(values[i]) if -MOST_TENS <= tens <= MOST_TENS else None
+        missing |= value is None
+    return missing

@@ -131,7 +131,7 @@ def test_found_by_name() -> None:
         (
             {"max_registers": 1},
             "registers",
-            "voltage has 2 registers, max_registers is 1; write a shorter `length` or a larger `max_registers`",
+            "voltage takes a read of 2 registers, max_registers is 1; write a shorter `length` or a larger `max_registers`",
         ),
         ({"only": ["volts"]}, "only", "no register is named 'volts'; write voltage"),
         ({"only": ["x"]}, "only", "no register is named 'x'; write voltage, power, energy, mode, valve"),
