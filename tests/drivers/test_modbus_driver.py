@@ -129,9 +129,20 @@ def test_found_by_name() -> None:
             "two registers are named 'voltage'; write another name for one of them",
         ),
         (
+            {"registers": [{**METER[3], "values": None, "bits": {0: "a"}}, {**METER[3], "name": "mode.a"}]},
+            "registers",
+            "two registers are named 'mode.a'; write another name for one of them",
+        ),
+        (
+            {"max_registers": 3, "registers": [{"name": "x", "table": "input", "address": 4, "scale_register": 1}]},
+            "registers",
+            "x takes a read of 4 registers, max_registers is 3; write a shorter `length` or a larger `max_registers`",
+        ),
+        (
             {"max_registers": 1},
             "registers",
-            "voltage takes a read of 2 registers, max_registers is 1; write a shorter `length` or a larger `max_registers`",
+            "voltage takes a read of 2 registers, max_registers is 1; "
+            "write a shorter `length` or a larger `max_registers`",
         ),
         ({"only": ["volts"]}, "only", "no register is named 'volts'; write voltage"),
         ({"only": ["x"]}, "only", "no register is named 'x'; write voltage, power, energy, mode, valve"),

@@ -74,6 +74,45 @@ def told(**line: Any) -> list[str]:
             {"scale": 2, "values": {0: "off"}},
             "values: `values` is of the raw number; leave out `scale` and `offset`",
         ),
+        (
+            {"scale_register": 0},
+            ": x holds its own scale register; write the address of another",
+        ),
+        (
+            {"scale_register": 125},
+            ": x and its scale register span 126 registers, a read at most 125; "
+            "leave `scale_register` out and write `scale`, if it never changes",
+        ),
+        (
+            {"scale_register": -1},
+            "scale_register: address -1 cannot be on the wire; write 0 to 65535 (addresses count from 0)",
+        ),
+        (
+            {"table": "coil", "scale_register": 1},
+            "scale_register: `scale_register` has no meaning for table coil; leave it out, a coil is a bit",
+        ),
+        (
+            {"scale_register": 0, "address": 1, "values": {0: "off"}},
+            "values: `values` is of the raw number; leave out `scale` and `offset`",
+        ),
+        ({"type": "bcd16", "bit": 1}, "bit: `bit` has no meaning for decimal digits; leave it out or correct `type`"),
+        (
+            {"type": "bcd32", "bits": {1: "a"}},
+            "bits: `bits` has no meaning for decimal digits; leave it out or correct `type`",
+        ),
+        (
+            {"type": "bcd16", "missing": [65536]},
+            "missing: code 65536 does not fit bcd16; write the raw code like 0xffff",
+        ),
+        ({"bits": {}}, "bits: no bit is named; write them like {0: overvoltage, 3: overload}"),
+        ({"bits": {16: "a"}}, "bits: there is no bit 16; write 0 (the lowest) to 15"),
+        ({"bit": 1, "bits": {0: "a"}}, "bits: a bit is true or false; leave out `values` or `bit`"),
+        ({"bits": {0: "a", 1: "a"}}, "bits: two bits have one name; write another for one of them"),
+        (
+            {"bits": {0: "too hot"}},
+            "bits: 'x.too hot' is no name of a quantity; write ASCII letters, digits and - _ . : , at most 64",
+        ),
+        ({"type": "text", "length": 1, "bits": {0: "a"}}, "bits: `bits` has no meaning for type text; leave it out"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(line: dict[str, Any], text: str) -> None:
@@ -115,6 +154,7 @@ def test_addresses_of_the_old_numbering_are_noticed(table: str, address: int, wi
         ({"unit": "kWh", "kind": "counter"}, Quantity("kWh", "counter")),
         ({"bit": 2}, Quantity(None, "state")),
         ({"values": {0: "off"}}, Quantity(None, "state")),
+        ({"bits": {0: "hot"}}, Quantity(None, "state")),
         ({"type": "text", "length": 2}, Quantity(None, "state")),
         ({"table": "coil"}, Quantity(None, "state")),
         ({"table": "discrete", "kind": "event"}, Quantity(None, "event")),
@@ -122,3 +162,10 @@ def test_addresses_of_the_old_numbering_are_noticed(table: str, address: int, wi
 )
 def test_quantity(line: dict[str, Any], quantity: Quantity) -> None:
     assert Register.model_validate({"name": "x", "table": "holding", "address": 0, **line}).quantity == quantity
+
+
+def test_names_and_extent() -> None:
+    line = Register.model_validate({"name": "x", "table": "input", "address": 5, "bits": {0: "hot", 1: "cold"}})
+    assert (line.names, line.extent) == (["x.hot", "x.cold"], (5, 6))
+    line = Register.model_validate({"name": "x", "table": "input", "address": 5, "scale_register": 9})
+    assert (line.names, line.size, line.end, line.extent) == (["x"], 1, 6, (5, 10))
