@@ -125,8 +125,8 @@ class Modbus(Polled):
         try:
             for block in plan.blocks:
                 readings += await self._readings(block)
-            if (block := plan.due()) is not None:
-                readings += await self._tried_again(block)
+            if (again := plan.due()) is not None:
+                readings += await self._tried_again(again)
         finally:
             plan.settle()
         if not plan.blocks and plan.trouble is not None and len(plan.refused) > refused:
@@ -157,7 +157,7 @@ class Modbus(Polled):
             if self.plan.blocks and error.reason == "exception":
                 return []
             raise
-        self.plan.accept(block)
+        self.plan.accept()
         return readings
 
     async def _ask(self, block: Block) -> bytes:

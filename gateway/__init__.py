@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gateway.amounts import Duration, DurationOrZero
     from gateway.driver import Driver, Options, Polled
-    from gateway.errors import ConfigError, DecodeError, LinkError
+    from gateway.errors import ConfigError, DecodeError, LabgateError, LinkError
     from gateway.links.base import MODBUS_EXCEPTIONS, Link, ModbusLink, Table
     from gateway.reading import Quantity, Reading
 
@@ -17,6 +17,7 @@ __all__ = [
     "Driver",
     "Duration",
     "DurationOrZero",
+    "LabgateError",
     "Link",
     "LinkError",
     "ModbusLink",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def device_row(device: "Device") -> dict[str, Any]:
-    """State, reason, age of the last sample (s), asked and achieved rate (Hz)."""
+    """State, reason, age of the last sample (s), asked and achieved rate (Hz), polls lost since the start by reason."""
     c = device.config
     now = time.time()
     return {
@@ -27,6 +27,7 @@ def device_row(device: "Device") -> dict[str, Any]:
         "age": None if device.last is None else max(now - device.last.wall / 1e9, 0.0),
         "asked": 1 / c.every,
         "achieved": device.rate(),
+        "lost": dict(device.lost),
     }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,8 +12,9 @@ from gateway import payload, status
 from gateway.buffer import Buffer
 from gateway.clock import Clock
 from gateway.config import Site
-from gateway.device import Device, make_device, phases
+from gateway.device import Device, make_device
 from gateway.links import open_link
+from gateway.pace import phases
 from gateway.reading import Sample
 from gateway.supervisor import end, keep_running
 from gateway.uplink import Uplink
@@ -40,8 +42,9 @@ class App:
         b = site.buffer
         self.writer = Writer(self.buffer, b.path, b.commit_every, b.max_bytes, b.keep_free)
         self.links = {name: open_link(name, config) for name, config in site.links.items()}
+        crowd = Counter(config.link for config in site.devices.values())
         self.devices = {
-            name: make_device(config, self.links, self.clock, self._taken, self._told)
+            name: make_device(config, self.links, self.clock, self._taken, self._told, crowd[config.link] == 1)
             for name, config in site.devices.items()
         }
         self.watchers: list[Watcher] = []

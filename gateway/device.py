@@ -1,11 +1,11 @@
 """A driver with a name: asks on a fixed grid, stamps, checks and hands samples over; knows its own state."""
 
 import asyncio
-import math
+import contextlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
 from gateway import payload
@@ -13,32 +13,16 @@ from gateway.clock import Clock
 from gateway.config import DeviceConfig
 from gateway.driver import Polled
 from gateway.errors import DecodeError, LabgateError, LinkError, Reason
+from gateway.links.arbiter import URGENT
 from gateway.links.base import Link
+from gateway.pace import Pace
 from gateway.reading import Quantity, Reading, Sample, Stamp
 
 State = Literal["starting", "ok", "degraded", "silent", "unreachable", "quarantined", "disabled"]
 STATES: tuple[State, ...] = get_args(State)
 
 _UNREACHABLE_AFTER = 3  # failures in a row
-_TOGETHER = 16  # links asked at one instant
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_.:-]")
-
-
-def phases(links: Sequence[str | None]) -> list[float]:
-    """Where in its period (0 … 1) each device is asked, given the link of each.
-
-    Devices of one link are spread over the period. Links keep step, 16 at a time: a poll that begins in what the one
-    before left in the processor's caches costs half of one that wakes up alone (tests/bench), and 16 are soon done.
-    """
-    names = [place if link is None else link for place, link in enumerate(links)]  # no link: its turn is its own
-    number = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    groups = math.ceil(len(number) / _TOGETHER)
-    share, seen = Counter(names), Counter[str | int]()
-    found = []
-    for name in names:
-        found.append((seen[name] + number[name] // _TOGETHER / groups) / share[name])
-        seen[name] += 1
-    return found
 
 
 class Device:
@@ -55,8 +39,9 @@ class Device:
         clock: Clock,
         taken: Callable[["Device", Sample, bytes], None],
         told: Callable[["Device"], None],
+        alone: bool = True,
     ) -> None:
-        self.config, self.driver, self.clock = config, driver, clock
+        self.config, self.driver, self.clock, self.alone = config, driver, clock, alone
         self.name = config.name
         self.state: State = "starting"
         self.reason: Reason | None = None
@@ -64,8 +49,10 @@ class Device:
         self.since = clock.stamp().wall
         self.last: Stamp | None = None  # of the last sample
         self.failures = 0  # in a row
-        self.reads = 0  # since the start, for the achieved rate
-        self.started = time.monotonic()
+        self.lost = Counter[Reason]()  # polls that gave nothing, by reason
+        self._unanswered = 0  # failures in a row with no answer at all
+        self._pace = Pace(config.every, alone, time.monotonic())
+        self._woken = asyncio.Event()
         self.quantities: dict[str, Quantity] = driver.quantities()
         self.renamed: dict[str, str] = {}  # legal name -> the device's own
         self._shape = payload.Shape()
@@ -73,17 +60,19 @@ class Device:
 
     async def poll(self, phase: float) -> None:
         """Ask for ever. The first time at once, then on a grid of `every` (s) that begins `phase` (0 … 1) into it."""
-        loop = asyncio.get_running_loop()
-        every = self.config.every
-        origin = loop.time() + phase * every
-        turn, least = -1, 0.5
+        now = time.monotonic  # what the loop's clock is made of
+        pace = self._pace = Pace(self.config.every, self.alone, now(), phase)
         while True:
+            began = now()
             await self.ask()
-            # The next point of the grid; what a slow device made us miss is not caught up. The first step is half a
-            # period long at least.
-            turn = max(turn + 1, math.floor((loop.time() - origin) / every + least) + 1)
-            least = 0.0
-            await asyncio.sleep(origin + turn * every - loop.time())
+            due = pace.next(began, now(), self._unanswered) - now()
+            if self._unanswered:
+                self._woken.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(due):
+                        await self._woken.wait()
+            else:
+                await asyncio.sleep(due)
 
     async def ask(self) -> None:
         """One turn: read, and hand over what came, or note why nothing came."""
@@ -94,8 +83,10 @@ class Device:
 
     async def read(self) -> list[Reading]:
         """What the device says now, checked and named as in a sample, but never numbered. Raises LabgateError."""
+        token = URGENT.set(True)  # somebody waits for it: before the polls of others
         try:
             readings = self._named(await self.driver.read())
+            self._woken.set()  # it answers: whatever the polls have found
             shape = payload.Shape()
             shape.learn(readings)
             shape.encode(readings)  # refuses what is no value
@@ -104,6 +95,8 @@ class Device:
             raise
         except Exception as error:
             raise LinkError(f"the driver failed: {type(error).__name__}: {error}", "bug") from error
+        finally:
+            URGENT.reset(token)
 
     def got(self, readings: list[Reading]) -> None:
         """A good answer: stamp it, hand the sample over. Raises DecodeError for what is no value."""
@@ -113,10 +106,10 @@ class Device:
             if not self._shape.matches(readings):
                 self._learn(readings)
         body = self._shape.encode(readings)
-        self.reads += 1
-        if self.state != "ok" or self.failures:
-            self.failures = 0
-            self._become("ok", None, "", stamp)
+        trouble = self.driver.trouble()
+        if trouble is not None or self._pace.full or self.failures or self.state != "ok":
+            self.failures = self._unanswered = 0
+            self._answered(trouble, stamp)
         if not body:
             return
         self.last = stamp
@@ -125,6 +118,9 @@ class Device:
     def failed(self, error: LabgateError) -> None:
         """No answer, or one that makes no sense. One change of state, not one line an occurrence."""
         self.failures += 1
+        self.lost[error.reason] += 1
+        answered = isinstance(error, DecodeError) or (isinstance(error, LinkError) and error.answered)
+        self._unanswered = 0 if answered else self._unanswered + 1
         state: State = "degraded"
         if isinstance(error, LinkError) and (self.failures >= _UNREACHABLE_AFTER or self.last is None):
             state = "unreachable"
@@ -152,8 +148,8 @@ class Device:
         return found
 
     def rate(self) -> float:
-        """Achieved reads a second, since the start."""
-        return self.reads / max(time.monotonic() - self.started, self.config.every)
+        """Achieved reads a second, of late."""
+        return self._pace.achieved(time.monotonic())
 
     def meta(self) -> dict[str, object]:
         """As published (contract: PREFIX/GATEWAY/DEVICE/meta)."""
@@ -170,6 +166,23 @@ class Device:
         if c.silent_after is not None:
             found["silent_after"] = c.silent_after
         return found
+
+    def _answered(self, trouble: LabgateError | None, stamp: Stamp) -> None:
+        """It answers; perhaps not all that is asked, or not as often."""
+        if trouble is not None:
+            if (self.reason, self.text) != (trouble.reason, str(trouble)):
+                self._become("degraded", trouble.reason, str(trouble), stamp)
+        elif self._pace.full:
+            every, achieved = self.config.every, 1 / max(self.rate(), 1e-9)
+            text = (
+                f"asked every {every:g} s, achieved every {achieved:.3g} s: link {self.config.link} carries no more; "
+            )
+            text += "read less (only), less often (every), or at a higher baudrate"
+            if self.reason != "bus_full":
+                self._become("degraded", "bus_full", text, stamp)
+            self.text = text
+        elif self.state != "ok":
+            self._become("ok", None, "", stamp)
 
     def _become(self, state: State, reason: Reason | None, text: str, stamp: Stamp | None = None) -> None:
         self.state, self.reason, self.text = state, reason, text
@@ -210,8 +223,9 @@ def make_device(
     clock: Clock,
     taken: Callable[[Device, Sample, bytes], None],
     told: Callable[[Device], None],
+    alone: bool = True,
 ) -> Device:
-    """A device with its driver on its link."""
+    """A device with its driver on its link; `alone`: no other device is on that."""
     driver = config.driver_class(config.options, links[config.link] if config.link else None)
     assert isinstance(driver, Polled), "the configuration admits no other drivers"
-    return Device(config, driver, clock, taken, told)
+    return Device(config, driver, clock, taken, told, alone)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from gateway.errors import ConfigError, DecodeError
+from gateway.errors import ConfigError, DecodeError, LabgateError
 from gateway.reading import Quantity, Reading
 
 ENTRY_POINTS = "labgate.drivers"
@@ -45,6 +45,10 @@ class Driver(ABC):
 
     options: Options
     link: typing.Any
+
+    def trouble(self) -> LabgateError | None:
+        """What is wrong although `read` gives readings: a register the device refuses, a value that makes no sense."""
+        return None
 
     def quantities(self) -> dict[str, Quantity]:
         """What it will read, as far as known beforehand, by name. Shown in the retained `meta`."""

@@ -42,6 +42,11 @@ class LinkError(LabgateError):
         self.reason = reason
         self.code = code
 
+    @property
+    def answered(self) -> bool:
+        """Whether the device itself says no; 10 and 11 are of a gateway that does not reach it (Modbus V1.1b3, 7)."""
+        return self.reason == "exception" and self.code not in (10, 11)
+
 
 class DecodeError(LabgateError):
     """The bytes make no sense; they never become a value."""

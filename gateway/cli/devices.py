@@ -32,10 +32,15 @@ def run(args: Namespace) -> int:
                     show.age(row.get("age")),
                     show.rate(row["asked"]) if "asked" in row else None,
                     show.rate(row["achieved"]) if "achieved" in row else None,
-                    row["text"],
+                    row["text"] or _lost(row.get("lost", {})),
                 )
                 for row in rows
             ],
             right=("LAST", "ASKED", "ACHIEVED"),
         )
     return 0
+
+
+def _lost(lost: dict[str, int]) -> str:
+    """Of a device that is well now: polls that gave nothing, "lost: 3 timeout, 1 garbled"."""
+    return "lost: " + ", ".join(f"{times} {reason}" for reason, times in lost.items()) if lost else ""

@@ -22,7 +22,6 @@ UNANSWERED = 4  # requests in a row after which a TCP connection is given up: th
 FRAME = 5  # bytes of an RTU answer around its data
 REQUEST = 8  # bytes of an RTU request
 KEPT = 512  # bytes of what came unasked, for the trace
-NOT_FROM_THE_DEVICE = (10, 11)  # exceptions of a gateway in between: the device's own answer may still come
 
 
 class ModbusBus:
@@ -96,7 +95,7 @@ class ModbusBus:
             try:
                 await self._ask(other, within, pause)
             except LinkError as error:
-                if error.reason != "exception" or error.code in NOT_FROM_THE_DEVICE:
+                if not error.answered:
                     raise
                 self._owed.settled(self._ower(question))
                 self._owed.lost(self._ower(question), other.shape)  # had it been the answer to an older one
@@ -150,9 +149,10 @@ class ModbusBus:
         ower = self._ower(question)
         owed = self._owed.by(ower)
         if pdu[0] & 0x80:
-            if owed or pdu[1] in NOT_FROM_THE_DEVICE:
-                self._owed.lost(ower, question.shape)  # this may be the answer to an older one
-            raise exception(pdu[1], question.unit, self.name, question.table, question.address, question.quantity)
+            error = exception(pdu[1], question.unit, self.name, question.table, question.address, question.quantity)
+            if owed or not error.answered:
+                self._owed.lost(ower, question.shape)  # what the device says to this may still come
+            raise error
         if question.shape in owed:
             self._owed.came(ower, question.shape)
             self._owed.lost(ower, question.shape)  # this may be the older one's

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import pace
 from gateway.clock import Clock
 from gateway.config import DeviceConfig
 from gateway.device import Device
@@ -27,16 +28,20 @@ Answer = list[Reading] | Exception | Callable[[], Awaitable[list[Reading]]]
 
 @dataclass(frozen=True)
 class Scripted(Polled):
-    """Gives one answer after the other, the last one for ever."""
+    """Gives one answer after the other, the last one for ever; `troubles` holds what it complains of, if anything."""
 
     options: Options = field(default_factory=Options)
     link: None = None
+    troubles: list[LinkError] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=lambda: [GOOD])
     known: dict[str, Quantity] = field(default_factory=dict)
     asked: list[float] = field(default_factory=list)
 
     def quantities(self) -> dict[str, Quantity]:
         return self.known
+
+    def trouble(self) -> LinkError | None:
+        return self.troubles[-1] if self.troubles else None
 
     async def read(self) -> list[Reading]:
         self.asked.append(asyncio.get_running_loop().time())
@@ -111,14 +116,22 @@ async def test_the_grid_does_not_drift_however_long_a_read_takes() -> None:
     assert asked[-1] == pytest.approx(10, abs=0.2)
 
 
-async def test_what_a_slow_device_made_us_miss_is_not_caught_up() -> None:
+async def test_of_what_a_slow_device_made_us_miss_only_the_last_is_taken_up() -> None:
     async def stuck() -> list[Reading]:
         await asyncio.sleep(0.13)
         return GOOD
 
     asked = await polled(Bench(GOOD, stuck, GOOD, every=0.05), 0.0, 0.33)
-    assert [round(at) for at in asked] == [0, 1, 4, 5, 6]
-    assert min(b - a for a, b in pairwise(asked)) > 0.6
+    assert asked == pytest.approx([0, 1, 3.6, 4, 5, 6], abs=0.35)
+
+
+async def test_one_who_is_asked_for_more_than_it_can_do_never_rests() -> None:
+    async def slow() -> list[Reading]:
+        await asyncio.sleep(0.03)
+        return GOOD
+
+    asked = await polled(Bench(slow, every=0.02), 0.0, 0.5)
+    assert max(b - a for a, b in pairwise(asked[1:])) * 0.02 < 0.03 + 0.02
 
 
 # -- samples
@@ -170,6 +183,74 @@ async def test_states_follow_the_answers_and_each_change_is_told_once() -> None:
         ("ok", None),
     ]
     assert bench.device.failures == 0
+
+
+async def test_a_driver_that_lacks_something_is_degraded_though_it_gives_readings() -> None:
+    bench = Bench(GOOD, LinkError("no answer", "timeout"), GOOD)
+    await bench.asks(1)
+    bench.driver.troubles.append(LinkError("the device refuses r37", "exception", 2))
+    for _ in range(3):
+        bench.device.got(GOOD)
+    bench.driver.troubles.append(LinkError("the device refuses r37, r38", "exception", 2))
+    bench.device.got(GOOD)
+    await bench.asks(2)
+    bench.driver.troubles.clear()
+    bench.device.got(GOOD)
+    assert [(said["state"], said.get("text")) for said in bench.said[1:]] == [  # the first tells of its quantities
+        ("ok", None),
+        ("degraded", "the device refuses r37"),
+        ("degraded", "the device refuses r37, r38"),
+        ("degraded", "no answer"),
+        ("degraded", "the device refuses r37, r38"),
+        ("ok", None),
+    ]
+    assert len(bench.samples) == 7
+    assert bench.device.lost == {"timeout": 1}
+
+
+async def test_one_who_cannot_keep_up_is_degraded_while_that_lasts() -> None:
+    takes = [0.03]
+
+    async def slow() -> list[Reading]:
+        await asyncio.sleep(takes[0])
+        return GOOD
+
+    bench = Bench(slow, every=0.02)
+    asyncio.get_running_loop().call_later(0.6, takes.__setitem__, 0, 0.001)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "_WINDOW", 0.25)  # seconds, not ten
+        await polled(bench, 0.0, 1.5)
+    assert [(said["state"], said.get("reason")) for said in bench.said[1:]] == [
+        ("ok", None),
+        ("degraded", "bus_full"),
+        ("ok", None),
+    ]
+    assert re.fullmatch(
+        r"asked every 0\.02 s, achieved every 0\.03\d* s: link bus-1 carries no more; "
+        r"read less \(only\), less often \(every\), or at a higher baudrate",
+        str(bench.said[2]["text"]),
+    )
+
+
+async def test_a_dead_device_is_asked_at_once_when_somebody_reads_it_and_it_answers() -> None:
+    dead, given_up, back = LinkError("no answer", "timeout"), asyncio.Event(), asyncio.Event()
+
+    async def fourth() -> list[Reading]:
+        given_up.set()  # the fifth would come after a second
+        raise dead
+
+    async def well_again() -> list[Reading]:
+        back.set()
+        return GOOD
+
+    bench = Bench(dead, dead, dead, fourth, GOOD, well_again, every=0.02)
+    async with asyncio.TaskGroup() as group:
+        polling = group.create_task(bench.device.poll(0.0))
+        await given_up.wait()
+        assert await bench.device.read() == GOOD
+        async with asyncio.timeout(0.5):
+            await back.wait()
+        polling.cancel()
 
 
 async def test_the_status_says_what_and_how_often_and_since_when() -> None:
