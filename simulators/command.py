@@ -82,8 +82,8 @@ def _number(name: str, low: int, high: int) -> int:
 
 
 def _units(text: str) -> list[int]:
-    first, _, last = text.partition("-")
-    units = range(_number(first, 1, _HIGHEST_UNIT), _number(last or first, 1, _HIGHEST_UNIT) + 1)
+    first, dash, last = text.partition("-")
+    units = range(_number(first, 1, _HIGHEST_UNIT), _number(last if dash else first, 1, _HIGHEST_UNIT) + 1)
     if not units:
         raise argparse.ArgumentTypeError(f"must be a range that goes up, not {text}")
     return list(units)

@@ -63,12 +63,11 @@ def _seconds(text: str) -> float:
 
 def _number(text: str, low: int, high: int, what: str) -> int:
     """Decimal, or hexadecimal after 0x."""
-    if (
-        not re.fullmatch(r"\d+|0[xX][0-9a-fA-F]+", text, re.ASCII)
-        or not low <= int(text, 0 if "x" in text.lower() else 10) <= high
-    ):
+    match = re.fullmatch(r"(?:\d+|0x([0-9a-f]+))", text, re.ASCII | re.IGNORECASE)
+    number = int(match[1] or text, 16 if match[1] else 10) if match else low - 1
+    if not low <= number <= high:
         raise ValueError(f"wants {what} from {low} to {high}, not {text!r}")
-    return int(text, 0 if "x" in text.lower() else 10)
+    return number
 
 
 def _late(words: Sequence[str]) -> Strike:
@@ -207,16 +206,16 @@ def parse_fault(text: str) -> Fault:
             word = when.pop(0)
             if word.endswith("%"):
                 fault.share = _share(word)
-                continue
-            if word not in ("every", "after", "for") or not when:
-                raise ValueError(f"wants something after it; known are {WHEN}" if not when else f"is not one of {WHEN}")
-            value = when.pop(0)
-            if word == "every":
-                fault.every = _number(value, 1, 10**9, "a whole number")
+            elif word not in ("every", "after", "for"):
+                raise ValueError(f"is not one of {WHEN}")
+            elif not when:
+                raise ValueError("wants something after it")
+            elif word == "every":
+                fault.every = _number(when.pop(0), 1, 10**9, "a whole number")
             elif word == "after":
-                fault.after = _limit(value)
+                fault.after = _limit(when.pop(0))
             else:
-                fault.lasts = _limit(value)
+                fault.lasts = _limit(when.pop(0))
     except ValueError as error:
         raise ValueError(f"fault {text!r}: {word} {error}; write '{kind.usage}'") from None
     return fault

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import struct
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from pymodbus.client import ModbusSerialClient, ModbusTcpClient
+from pymodbus.exceptions import ModbusIOException
 
 from simulators.command import main, simulators
 from simulators.faults import KINDS
@@ -146,6 +148,35 @@ def test_ends_with_its_parent(tmp_path: Path) -> None:
     assert rest == ""
 
 
+def test_several_units_on_one_paced_line(start: Start, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    faults = ("--fault", "unit 2: mute", "--fault", "unit 7: exception 6 every 2")
+    units = ("--unit-id", "1-3", "--unit-id", "7", "--baudrate", "19200", "--parity", "E", "--truth", str(truth))
+    process = start("registers", "--json", "--set", "count=2", *units, *faults)
+    url = ready(process)["url"]
+    client = ModbusSerialClient(str(url), baudrate=19200, retries=0, timeout=0.2)
+    assert client.connect()
+    seen = {unit: client.read_holding_registers(0, count=2, device_id=unit).registers for unit in (1, 3, 7)}
+    assert client.read_holding_registers(0, count=2, device_id=7).exception_code == 6
+    with pytest.raises(ModbusIOException):
+        client.read_holding_registers(0, count=2, device_id=2)
+    client.close()
+    process.send_signal(signal.SIGTERM)
+    rest, errors = process.communicate(timeout=5)
+    assert errors == ""
+    said = json.loads(rest)
+    character = 11 / 19200
+    assert said["asked"] == {"1": 1, "2": 1, "3": 1, "7": 2}
+    assert said["busy_s"] == pytest.approx((5 * 8 + 3 * 9 + 5) * character, abs=1e-5)
+    assert said["silent_s"] == pytest.approx(9 * 3.5 * character, abs=1e-5)
+    assert said["elapsed_s"] > said["busy_s"] + said["silent_s"] - 3.5 * character
+    assert (said["url"], said["frames"], said["collisions"], said["crowded"]) == (url, 9, 0, 0)
+    lines = [json.loads(line) for line in truth.read_text().splitlines()]
+    given = {unit: [line["value"] for line in lines if line["unit_id"] == unit] for unit in (1, 2, 3, 7)}
+    assert given == seen | {2: []}
+    assert len({tuple(values) for values in seen.values()}) == 3  # a seed each
+
+
 def test_port_that_is_taken(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -200,6 +231,14 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         ("registers --port", "--port: expected one argument"),
         ("registers --port 65536", "must be a number from 0 to 65535, not '65536'"),
         ("registers --port 65530 --set devices=7", "ports above 65535"),
+        ("registers --fault crc --port 0", "fault 'crc' needs a checksum, and Modbus TCP has none; add --rtu"),
+        ("registers --fault drop\\ mid --port 0 --rtu --truth /nowhere/truth", "cannot write"),
+        ("registers --baudrate 9600 --port 0", "Modbus TCP has none; add --rtu"),
+        ("registers --baudrate 9", "--baudrate: must be a number from 50 to 4000000, not '9'"),
+        ("registers --fault unit\\ 3:\\ mute", "there is no unit 3 here; add --unit-id 3"),
+        ("registers --fault unit\\ 1:\\ muet", "did you mean mute?"),
+        ("registers --unit-id 8-1", "must be a range that goes up, not 8-1"),
+        ("registers --unit-id 1-", "must be a number"),
         ("registers --unit-id 0", "must be a number from 1 to 255, not '0'"),
         ("registers --seed one", "--seed: must be a number"),
         ("registers --port 0 --link /tmp/x", "use one of them"),
@@ -208,7 +247,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_wrong_arguments(arguments: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments.split(), "labgate simulate") == 2
+    assert main(shlex.split(arguments), "labgate simulate") == 2
     out, errors = capsys.readouterr()
     assert out == ""
     assert errors.startswith("labgate simulate: ")
