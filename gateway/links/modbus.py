@@ -42,9 +42,9 @@ class ModbusBus:
         self._odd = ""  # what came instead of it
         self._heard = b""  # all that came since it was asked
         self._begun = 0  # how much of it may be the begin of a frame
-        self._owed = Owed()
         self._unanswered = 0  # requests in a row
         self._rtu = config.kind != "tcp"
+        self._owed = Owed(mixing=not self._rtu)
         bits = 1 + config.bytesize + (config.parity != "N") + config.stopbits
         self._byte_time = bits / config.baudrate if config.kind == "rtu" else 0.0
         # 3.5 characters, above 19200 baud 1.75 ms: Modbus over Serial Line V1.02, 2.5.1.1
@@ -88,7 +88,7 @@ class ModbusBus:
 
     async def _be_answered(self, question: Question, within: float, pause: float) -> bytes:
         """Ask so that no answer to an older question can pass for the answer to this one."""
-        owed = self._owed.by(self._ower(question))
+        owed = self._owed.by(question.unit)
         if question.shape in owed:
             others = other_questions(question)
             other = next((o for o in others if o.shape not in owed), others[-1])
@@ -97,9 +97,9 @@ class ModbusBus:
             except LinkError as error:
                 if not error.answered:
                     raise
-                self._owed.settled(self._ower(question))
-                self._owed.lost(self._ower(question), other.shape)  # had it been the answer to an older one
-            if question.shape in self._owed.by(self._ower(question)):
+                self._owed.settled(question.unit)
+                self._owed.lost(question.unit, other.shape)  # had it been the answer to an older one
+            if question.shape in self._owed.by(question.unit):
                 text = f"old answers still come: unit {question.unit} on {self.name}; nothing is taken until they end"
                 raise LinkError(text, "garbled")
         return await self._ask(question, within, pause)
@@ -129,7 +129,7 @@ class ModbusBus:
             self._free = partial(self._outlive, port, question, began + last, within)
             raise
         except LinkError:  # the connection is lost
-            self._owed.lost(self._ower(question), question.shape)
+            self._owed.lost(question.unit, question.shape)
             raise
         except TimeoutError:
             self._unheard(question, within)
@@ -146,30 +146,22 @@ class ModbusBus:
 
     def _data(self, question: Question, pdu: bytes) -> bytes:
         """The data of an answer, which may still say no. Who owes nothing else is settled with it."""
-        ower = self._ower(question)
-        owed = self._owed.by(ower)
+        owed = self._owed.by(question.unit)
         if pdu[0] & 0x80:
             error = exception(pdu[1], question.unit, self.name, question.table, question.address, question.quantity)
             if owed or not error.answered:
-                self._owed.lost(ower, question.shape)  # what the device says to this may still come
+                self._owed.lost(question.unit, question.shape)  # what the device says to this may still come
             raise error
         if question.shape in owed:
-            self._owed.came(ower, question.shape)
-            self._owed.lost(ower, question.shape)  # this may be the older one's
+            self._owed.came(question.unit, question.shape)
+            self._owed.lost(question.unit, question.shape)  # this may be the older one's
         elif owed:
-            self._owed.settled(ower)
+            self._owed.settled(question.unit)
         return pdu[2:]
-
-    def _ower(self, question: Question) -> int:
-        """Who it is that may answer late: on RTU the unit, whose number is in its frames.
-
-        Over TCP whoever made the frame; a box that mixes up what comes from its serial side gives it any unit.
-        """
-        return question.unit if self._rtu else 0
 
     def _unheard(self, question: Question, within: float) -> None:
         """On RTU the answer may still come, and nothing in it says to what."""
-        self._owed.lost(self._ower(question), question.shape)
+        self._owed.lost(question.unit, question.shape)
         if self._rtu:
             self._free = partial(self._turns.free_when_quiet, question.unit, within)
 
@@ -227,11 +219,11 @@ class ModbusBus:
             self._odd = "an answer to another request"
             if pdu[0] == question.function and size >= 0:
                 self._odd = f"{size} data bytes, byte count {pdu[1]}, {question.size} asked"
+            self._owed.came(question.unit, (pdu[0], size))
             if not self._rtu:  # this transaction has no other answer
                 _time_out(answer)
         elif waiting and not self._odd and (self._rtu or not transaction):
             self._odd = f"an answer of unit {unit}" if self._rtu else "an answer to another request"
-        self._owed.came(unit if self._rtu else 0, (pdu[0], len(pdu) - 2))
 
     def _lost(self, error: LinkError | None = None) -> None:
         """Forget the connection; whoever waits for an answer of it is told at once."""

@@ -16,6 +16,7 @@ _TWINS: dict[Table, Table] = {"coil": "discrete", "discrete": "coil", "holding":
 _MBAP = 6  # bytes before those that its length counts
 _AROUND = 5  # bytes of an RTU answer around its data: unit, function, byte count, checksum
 _REMEMBERED = 16  # answers of one unit
+_BOX = 0  # in place of a unit: whatever comes from behind a box
 
 Shape = tuple[int, int]  # function and data bytes: all that tells one RTU answer of a unit from another
 
@@ -126,30 +127,37 @@ class Owed:
     """Answers that may still come, of each unit, in the order they were asked for.
 
     A device answers in order. So an answer of a shape that no older question has proves that the older ones are past;
-    and a question whose answer would look like an older one must not be asked before that.
+    and a question whose answer would look like an older one must not be asked before that. A box between TCP and a
+    serial line (`mixing`) may give any unit's answer as any other's; what has passed there is over for all units.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mixing: bool) -> None:
         self._shapes: dict[int, list[Shape]] = {}
+        self._box = (_BOX,) if mixing else ()
 
-    def by(self, unit: int) -> tuple[Shape, ...]:
-        """What `unit` still owes."""
-        return tuple(self._shapes.get(unit, ()))
+    def by(self, unit: int) -> list[Shape]:
+        """What may come as an answer of `unit`."""
+        if not self._shapes:
+            return []
+        return [shape for ower in (unit, *self._box) for shape in self._shapes.get(ower, ())]
 
     def lost(self, unit: int, shape: Shape) -> None:
         """A question of this shape had no answer."""
-        shapes = self._shapes.setdefault(unit, [])
-        if len(shapes) < _REMEMBERED or shape not in shapes:
-            shapes.append(shape)
+        for ower in (unit, *self._box):
+            shapes = self._shapes.setdefault(ower, [])
+            if len(shapes) < _REMEMBERED or shape not in shapes:
+                shapes.append(shape)
 
     def came(self, unit: int, shape: Shape) -> None:
         """An answer of this shape: the oldest such question is past, and all before it."""
-        shapes = self._shapes.get(unit)
-        if shapes and shape in shapes:
-            del shapes[: shapes.index(shape) + 1]
-            if not shapes:
-                del self._shapes[unit]
+        for ower in (unit, *self._box):
+            shapes = self._shapes.get(ower, [])
+            if shape in shapes:
+                del shapes[: shapes.index(shape) + 1]
+                if not shapes:
+                    del self._shapes[ower]
 
     def settled(self, unit: int) -> None:
         """An answer that could be to nothing but the last question: all older ones are past."""
-        self._shapes.pop(unit, None)
+        for ower in (unit, *self._box):
+            self._shapes.pop(ower, None)
