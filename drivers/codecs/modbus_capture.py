@@ -41,11 +41,16 @@ def decode_capture(registers: Sequence[Register] | None, data: bytes, context: M
     `function` (1 coils, 2 discrete inputs, 3 holding, 4 input registers), `unit_id`, `framing` (RTU: a whole frame);
     with no list `data_type`, `word_order`, `scale` (`0.01 W`: with its unit). Raises DecodeError.
     """
-    capture = _frame(data, context) if _is_frame(data, context) else _bare(data, context)
+    capture = frame_or_words(data, context)
     if registers is None:
         registers = _described(capture, context)
         capture = Capture(capture.table or "holding", capture.address or 0, capture.count, capture.data)
     return _decode(registers, capture)
+
+
+def frame_or_words(data: bytes, context: Mapping[str, str]) -> Capture:
+    """What was captured, taken out of its frame where it is in one. Raises DecodeError."""
+    return _frame(data, context) if _is_frame(data, context) else _bare(data, context)
 
 
 def _decode(registers: Sequence[Register], capture: Capture) -> list[Reading]:
@@ -74,27 +79,27 @@ def _is_frame(data: bytes, context: Mapping[str, str]) -> bool:
     """Bare words are even in number, frames of registers odd; a right checksum tells the others."""
     if framing := context.get("framing"):
         return framing.upper() == "RTU"
-    return has_checksum(data) or (len(data) % 2 == 1 and _number(context, "function") not in (1, 2))
+    return has_checksum(data) or (len(data) % 2 == 1 and number(context, "function") not in (1, 2))
 
 
 def _frame(data: bytes, context: Mapping[str, str]) -> Capture:
     answer = parse_answer(data)
     for key, got in (("unit_id", answer.unit_id), ("function", answer.function)):
-        wanted = _number(context, key)
+        wanted = number(context, key)
         if wanted is not None and wanted != got:
             raise DecodeError(f"the answer is of {key} {got}, not {wanted}")
     return _counted(answer.table, answer.data, context)
 
 
 def _bare(data: bytes, context: Mapping[str, str]) -> Capture:
-    function = _number(context, "function")
+    function = number(context, "function")
     if function is not None and function not in READS:
         raise DecodeError(f"function {function} is not a read; reads are 1 to 4")
     return _counted(None if function is None else READS[function], data, context)
 
 
 def _counted(table: Table | None, data: bytes, context: Mapping[str, str]) -> Capture:
-    count = _number(context, "register_count")
+    count = number(context, "register_count")
     if table in BIT_TABLES:
         count = 8 * len(data) if count is None else count
         fits = len(data) == (count + 7) // 8
@@ -103,7 +108,7 @@ def _counted(table: Table | None, data: bytes, context: Mapping[str, str]) -> Ca
         fits = len(data) == 2 * count
     if not data or not fits:
         raise DecodeError(f"{len(data)} data bytes are not {count or 'any'} {table or 'register'} values")
-    address = _number(context, "register_address")
+    address = number(context, "register_address")
     if (address or 0) + count > 65536:
         raise DecodeError(f"{count} values from address {address or 0} end behind address 65535")
     return Capture(table, address, count, data)
@@ -146,7 +151,8 @@ def _described(capture: Capture, context: Mapping[str, str]) -> list[Register]:
         raise DecodeError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}") from None
 
 
-def _number(context: Mapping[str, str], key: str) -> int | None:
+def number(context: Mapping[str, str], key: str) -> int | None:
+    """A number the context tells, 0 to 65535, or None. Raises DecodeError."""
     text = context.get(key)
     if text is None:
         return None
