@@ -192,7 +192,8 @@ async def test_a_late_answer_never_passes_for_another(bus: Buses, serial: Ports,
     assert error.reason == "timeout"
     for address in range(5):
         assert await plc.read_block(1, "holding", address, 1, timeout=1) == address.to_bytes(2)
-    assert [request[2:4].hex() for request in peer.requests] == ["0064", "0000", "0001", "0002", "0003", "0004"]
+    asked = [(request[1], request[3]) for request in peer.requests]
+    assert asked == [(3, 100), (4, 0), (3, 0), (3, 1), (3, 2), (3, 3), (3, 4)]  # function and address
 
 
 async def test_a_late_answer_never_passes_for_that_of_one_who_was_waiting(bus: Buses, serial: Ports) -> None:
@@ -205,7 +206,7 @@ async def test_a_late_answer_never_passes_for_that_of_one_who_was_waiting(bus: B
     assert late.result().reason == "timeout"
     assert same.result() == b"\0\5"
     assert other.result() == b"\0\6"
-    assert [request[0] for request in peer.requests] == [1, 2, 1]
+    assert [request[:2] for request in peer.requests] == [b"\1\3", b"\2\3", b"\1\4", b"\1\3"]
 
 
 async def test_a_silent_unit_costs_others_little_more_than_its_time_out(bus: Buses, serial: Ports) -> None:

@@ -151,4 +151,4 @@ async def test_no_wrong_value(bus: Callable[..., ModbusBus], serial: Any, tcp: A
     assert min(faulty.faults[fault] for fault in set(FAULTS)) > 0
     assert lost.total() > faulty.faults.total() / 4  # the faults did strike
     assert samples.total() > POLLS / 2
-    print(kind, polls.total(), "polls; lost:", dict(lost), "faults:", dict(faulty.faults))
+    print(kind, polls.total(), "polls; lost:", dict(lost), "faults:", dict(faulty.faults))  # noqa: T201 - seen with -s
