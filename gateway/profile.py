@@ -11,7 +11,7 @@ from gateway.amounts import Duration
 from gateway.driver import BUILT_IN
 from gateway.errors import ConfigError
 from gateway.names import check_name
-from gateway.problem import Fault, or_known, show
+from gateway.problem import Fault, halves, or_known, show
 from gateway.validation import check_keys
 from gateway.yamltext import Document, read_yaml
 
@@ -29,6 +29,7 @@ class ProfileKeys(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     driver: str = Field(min_length=1, max_length=255)
+    like: str | None = None
     vendor: str | None = None
     model: Annotated[str | None, BeforeValidator(_as_text)] = None
     version: Annotated[str, BeforeValidator(_as_text)] = "1"
@@ -67,6 +68,11 @@ class ProfileFile:
     profile: Profile | None
     faults: list[Fault]
 
+    @property
+    def built_in(self) -> bool:
+        """Whether it came with labgate."""
+        return Path(self.document.file).parent in _built_in()
+
 
 def load_profile(name_or_path: str, base: Path) -> Profile:
     """Find and read a profile: a name, or a path that ends in .yaml (relative to `base`). Raises ConfigError."""
@@ -86,11 +92,34 @@ def read_profile(name_or_path: str, base: Path) -> ProfileFile:
     if not isinstance(doc.value, dict):
         wrong = Fault((), "a profile is a group of keys", "write driver: NAME and the options of that driver")
         return ProfileFile(doc, None, [wrong])
-    own = {key: value for key, value in doc.value.items() if key in PROFILE_KEYS}
+    value, spoiled = _with_original(doc.value, path, base)
+    if spoiled is not None:
+        return ProfileFile(doc, None, [*doc.faults, spoiled])
+    own = {key: value for key, value in value.items() if key in PROFILE_KEYS}
     keys, found = check_keys(ProfileKeys, own, {"base": base})
-    options = {key: value for key, value in doc.value.items() if key not in PROFILE_KEYS}
-    profile = Profile(path.stem, options=options, **dict(keys)) if keys is not None else None
+    options = {key: value for key, value in value.items() if key not in PROFILE_KEYS}
+    told = {key: value for key, value in keys or () if key != "like"}
+    profile = Profile(path.stem, options=options, **told) if keys is not None else None
     return ProfileFile(doc, profile, doc.faults + found)
+
+
+def _with_original(value: dict[Any, Any], path: Path, base: Path) -> tuple[dict[Any, Any], Fault | None]:
+    """`like: NAME`: what a profile does not say itself is as in that one. The second: why that cannot be."""
+    name = value.get("like")
+    if not isinstance(name, str):
+        return value, None
+    try:
+        original = _find(name, base)
+        doc = read_yaml(original)
+    except ConfigError as error:
+        return value, Fault(("like",), *halves(error))
+    if original.resolve() == path.resolve():
+        return value, Fault(("like",), "a profile cannot be like itself", "write another name")
+    if doc.faults or not isinstance(doc.value, dict):
+        return value, Fault(("like",), f"profile {show(name)} is wrong", f"`labgate decode {name} 00` says where")
+    if "like" in doc.value:
+        return value, Fault(("like",), f"{show(name)} is like another itself", f"write like: {doc.value['like']}")
+    return doc.value | value, None
 
 
 def profile_names(base: Path) -> list[str]:

@@ -117,6 +117,40 @@ devices:
     assert (a.profile, a.version, a.driver, c.driver) == ("slow", "2", "./probe.py", "./other.py")
 
 
+def test_a_profile_like_another(tmp_path):
+    site = device(
+        tmp_path,
+        "  a: {profile: fast, link: bus, unit_id: 1}\n",
+        **{
+            "profiles/slow.yaml": PROFILE + "every: 10s\nwait: 3s\n",
+            "profiles/fast.yaml": "like: slow\nmodel: Fast\nwait: 1s\n",
+        },
+    )
+    assert told(site) == []
+    a = site.devices["a"]
+    assert (a.profile, a.driver, a.every, a.options.wait) == ("fast", "./probe.py", 10.0, 1.0)
+    assert a.options.points[0].name == "a"
+    fast = load_profile("fast", tmp_path)
+    assert (fast.name, fast.model, fast.factory, fast.version) == ("fast", "Fast", {"baudrate": 2400}, "2")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("like: pp1", '1:7: no profile "pp1"; did you mean "p1"?'),
+        ("like: q", "1:7: a profile cannot be like itself; write another name"),
+        ("like: third", '1:7: "third" is like another itself; write like: p1'),
+        ("like: broken", '1:7: profile "broken" is wrong; `labgate decode broken 00` says where'),
+        ("driver: ./probe.py\nlike: [p1]", "2:7: a list is not text; write it in quotes"),
+        ("like: p1\nvendr: x", '2:1: unknown key "vendr"; did you mean "vendor"?'),
+    ],
+)
+def test_a_profile_like_none(tmp_path, text, expected):
+    files = {"profiles/q.yaml": text, "profiles/third.yaml": "like: p1", "profiles/broken.yaml": "a: ["}
+    site = device(tmp_path, "  a: {profile: q, link: bus, unit_id: 1}\n", **files)
+    assert told(site)[0] == f"profiles/q.yaml:{expected}"
+
+
 def test_errors_of_a_profile_stand_at_the_profile_and_are_told_once(tmp_path):
     site = device(
         tmp_path,
