@@ -213,9 +213,9 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("", "name a simulator: eastron_sdm120, eastron_sdm630, registers, xy_md02"),
+        ("", f"name a simulator: {', '.join(simulators())}"),
         ("eastron_sdm12", "did you mean eastron_sdm120?"),
-        ("thermometer", "there is eastron_sdm120, eastron_sdm630, registers, xy_md02"),
+        ("thermometer", f"there is {', '.join(simulators())}"),
         ("../command", "there is no simulator '../command'"),
         ("eastron_sdm120 --set voltge=1", "did you mean voltage?"),
         ("eastron_sdm120 --set apparent_power=1", "--set knows voltage, "),
