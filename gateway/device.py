@@ -149,7 +149,7 @@ class Device:
 
     def rate(self) -> float:
         """Achieved reads a second, of late."""
-        return self._pace.achieved(time.monotonic())
+        return self._pace.achieved()
 
     def meta(self) -> dict[str, object]:
         """As published (contract: PREFIX/GATEWAY/DEVICE/meta)."""

@@ -29,6 +29,11 @@ def phases(links: Sequence[str | None]) -> list[float]:
     return found
 
 
+def most_pause(lasted: float, alone: bool) -> float:
+    """Seconds from one question to a dead device to the next, in the end; such a question lasts `lasted` s."""
+    return _SELDOM if alone else max(_SELDOM, _COST * lasted)
+
+
 class Pace:
     """The points in time of one device; all times are of one steady clock (s)."""
 
@@ -40,6 +45,7 @@ class Pace:
         self._turn = -1  # the point of the grid that was asked last
         self._window = max(_WINDOW, _PERIODS * every)
         self._began, self._before = now, now  # this window, and the one before
+        self._last = now
         self._reads = self._reads_before = self._missed = 0
         self._failed = False
 
@@ -59,6 +65,7 @@ class Pace:
             turn = max(self._turn + 1, math.floor(since))
             self._missed += turn - self._turn - 1
         self._turn = turn
+        self._last = now
         self._reads += not unanswered
         if now - self._began >= self._window:
             self._reckon(now)
@@ -68,12 +75,12 @@ class Pace:
         """Longer and longer for a dead device: what waits for its answer makes the others on its link wait too."""
         if unanswered < _DEAD_AFTER:
             return 0.0
-        most = _SELDOM if self._alone else max(_SELDOM, _COST * lasted)
-        return min(2.0 ** min(unanswered - _DEAD_AFTER, 16), most)
+        return min(2.0 ** min(unanswered - _DEAD_AFTER, 16), most_pause(lasted, self._alone))
 
-    def achieved(self, now: float) -> float:
+    def achieved(self) -> float:
         """Answered questions a second, in this window and the one before."""
-        return (self._reads_before + self._reads) / max(now - self._before, self._every)
+        reads = self._reads_before + self._reads
+        return reads / max(self._last - self._before, reads * self._every, self._every)
 
     def _reckon(self, now: float) -> None:
         if not self._failed:
