@@ -193,6 +193,7 @@ class ModbusLinkConfig(_Part):
     stopbits: Literal[1, 2] = 1
     timeout: Duration = 1.0
     pause: DurationOrZero | None = None
+    rs485: bool = False  # the kernel switches the direction, for a port whose adapter does not
 
     @property
     def kind(self) -> Literal["tcp", "rtu+tcp", "rtu"]:

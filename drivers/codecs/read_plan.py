@@ -88,5 +88,5 @@ class ReadPlan:
         ]
         if len(self.refused) > NAMED:
             named.append(f"{len(self.refused) - NAMED} more")
-        text = f"the device refuses {', '.join(named)}; all else is read, and these are tried again now and then"
-        return LinkError(f"{text}; correct them, or leave them out (only)", "exception", code=2)
+        text = f"the device refuses {', '.join(named)}: left out, and tried again now and then"
+        return LinkError(f"{text}; correct the registers, or leave them out (only)", "exception", code=2)

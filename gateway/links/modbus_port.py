@@ -9,9 +9,12 @@ from collections.abc import Callable
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.framer import FramerRTU, FramerType
+from pymodbus.transport.serialtransport import SerialTransport
 
 from gateway.config import ModbusLinkConfig
+from gateway.errors import LinkError
 from gateway.links.refusals import connection_refused, gone, port_refused
+from gateway.links.rs485 import drive_direction
 
 # What pymodbus would log is told by our errors, once; its own lines carry dumps of frames.
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
@@ -49,6 +52,11 @@ class Port:
                 await asyncio.sleep(0)  # a serial port begins to listen in the next round of the loop
                 if not context.transport or context.transport.is_closing():
                     raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            if config.rs485 and isinstance(context.transport, SerialTransport):
+                drive_direction(context.transport.sync_serial.fileno(), self._name, config.modbus)
+        except LinkError:
+            self.close()
+            raise
         except (OSError, ValueError, termios.error) as error:
             if config.kind == "rtu":
                 raise port_refused(error, self._name, config.modbus) from None

@@ -66,8 +66,8 @@ async def test_one_bad_register_of_sixty_is_found_and_named() -> None:
     meter = device(unit, range(60))
     assert values(await meter.read()) == expected(set(range(60)) - {37})
     assert told(meter) == (
-        "the device refuses r37 (holding 37, exception 2: illegal data address); all else is read, and these are tried "
-        "again now and then; correct them, or leave them out (only)"
+        "the device refuses r37 (holding 37, exception 2: illegal data address): left out, and tried again now and "
+        "then; correct the registers, or leave them out (only)"
     )
     assert len(unit.asked) <= 13
     unit.asked.clear()
