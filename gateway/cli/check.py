@@ -1,15 +1,16 @@
 """Everything about the configuration that can be known without hardware or hub, all problems at once.
 
-When good: the durability promise, how long the buffer lasts, and how busy each serial bus will be.
+Profiles of the user's own are tried with their vectors. When good: the durability promise, how long the buffer lasts,
+and how busy each serial bus will be.
 """
 
-import math
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from gateway.cli import FAILED, WRONG, plan, show
-from gateway.config import Problem, Site, load_site
+from gateway.cli import FAILED, WRONG, advice, plan, proof, show
+from gateway.config import DEVICES_FOLDER, Problem, Site, load_site
+from gateway.yamltext import Document, read_yaml
 
 EXAMPLE = "labgate -c gateway.yaml check --strict"
 
@@ -23,8 +24,9 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Check. Returns 2 for errors, with --strict 1 for warnings."""
     site = load_site(Path(args.config))
+    docs = _documents(site)
     loads = plan.bus_loads(site)
-    problems = site.problems + [p for load in loads if (p := plan.overload(site, load)) is not None]
+    problems = site.problems + proof.wrong_vectors(site, docs) + advice.warnings(site, docs, loads)
     wrong = any(p.severity == "error" for p in problems)
     for problem in problems:
         if args.json:
@@ -37,6 +39,12 @@ def run(args: Namespace) -> int:
         else:
             _tell(args.config, site, loads)
     return WRONG if wrong else FAILED if problems and args.strict else 0
+
+
+def _documents(site: Site) -> list[Document]:
+    """The files of the configuration, for places in them."""
+    more = sorted(f for f in (site.path.parent / DEVICES_FOLDER).glob("*.yaml") if not f.name.startswith("."))
+    return [doc for doc in map(read_yaml, (site.path, *more)) if isinstance(doc.value, dict)]
 
 
 def _row(p: Problem) -> dict[str, Any]:
@@ -52,7 +60,19 @@ def _plan(site: Site, loads: list[plan.Load]) -> dict[str, Any]:
         "readings_per_second": readings,
         "stored_bytes_per_second": stored,
         "buffer_lasts": site.buffer.max_bytes / stored if stored else None,
-        "buses": [{"link": load.link, "cycle": load.cycle, "load": load.share} for load in loads],
+        "buses": [_bus(load) for load in loads],
+    }
+
+
+def _bus(load: plan.Load) -> dict[str, Any]:
+    worst = load.worst_dead
+    return {
+        "link": load.link,
+        "cycle": load.cycle,
+        "load": load.share,
+        "answer_time": plan.ANSWER_TIME,
+        "devices": {d.name: {"every": d.every, "turns": len(d.turns), "time": d.time} for d in load.devices},
+        "dead": {"time": worst.dead, "every": worst.dead_every} if worst else None,
     }
 
 
@@ -74,13 +94,25 @@ names what was dropped."""
         limit = show.size(site.buffer.max_bytes)
         print(f"\nbuffer: {readings:.4g} readings/s; without the hub {limit} last about {lasts} ({site.buffer.path})")
     for load in loads:
-        turns = show.plural(load.turns, "turn")
+        _tell_bus(load)
+
+
+def _tell_bus(load: plan.Load) -> None:
+    turns = show.plural(load.turns, "turn")
+    print(
+        f"\nbus {load.link} ({load.line}): asking all its devices once takes {show.seconds(load.cycle)}"
+        f" ({turns}, {show.seconds(plan.ANSWER_TIME)} assumed for a device to begin its answer);"
+        f"\n  {_percent(load.share)} of its time is asked:"
+    )
+    for d in sorted(load.devices, key=lambda d: -d.share):
+        turns = show.plural(len(d.turns), "turn")
+        print(f"  {d.name} every {d.every:g} s: {show.seconds(d.time)} in {turns}, {_percent(d.share)}")
+    if worst := load.worst_dead:
         print(
-            f"\nbus {load.link} ({load.line}): asking all its devices once takes {_seconds(load.cycle)}"
-            f" ({turns}, {_seconds(plan.ANSWER_TIME)} assumed for a device to begin its answer);"
-            f"\n  asked: {', '.join(load.asked)}: {math.ceil(100 * load.share)} % of the bus"
+            f"  a device that does not answer takes {show.seconds(worst.dead)} from the others,"
+            f" in the end every {worst.dead_every:.0f} s"
         )
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2g} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.2g} %"

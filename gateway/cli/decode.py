@@ -43,7 +43,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Decode and print."""
-    data = os.fsencode(args.input) if args.text else _from_hex(args.input)
+    data = os.fsencode(args.input) if args.text else from_hex(args.input)
     here = args.name.endswith((".py", ".yaml")) and Path(args.name).is_file()
     driver, options = find(str(Path(args.name).absolute()) if here else args.name, Path(args.config).parent)
     try:
@@ -88,7 +88,7 @@ def named(readings: Iterable[Reading]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _from_hex(text: str) -> bytes:
+def from_hex(text: str) -> bytes:
     """Bytes written as 0104…, 01 04 …, 01:04:… or 0x0104…"""
     digits = text.strip().removeprefix("0x").replace(":", " ")
     try:

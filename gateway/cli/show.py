@@ -35,6 +35,11 @@ def age(seconds: float | None) -> str | None:
     return f"{days:.0f} d" if days < 1000 else f"{days / 365.25:.0f} years"
 
 
+def seconds(span: float) -> str:
+    """How long something takes: 40 ms, 1.3 s."""
+    return f"{span:.2g} s" if span >= 1 else f"{1000 * span:.0f} ms"
+
+
 def size(count: float) -> str:
     """Bytes: 940 B, 1.2 kB, 13 MB."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -317,8 +317,9 @@ def test_check(plant: Plant, tmp_path: Path) -> None:
     assert "70 readings/s; without the hub 10 MB last about" in good.stdout
     assert re.search(r"bus bus-1 \(1200 8N1\): .* \d+ ms \(1 turn,", good.stdout)
     warning, plan = json_lines(labgate("-c", file, "check", "--strict", "--json").stdout)
-    assert (warning["severity"], warning["part"]) == ("warning", "links.bus-1")
+    assert (warning["severity"], warning["part"]) == ("warning", "devices.room")  # alone on its bus
     assert (plan["devices"], plan["commit_every"], plan["buses"][0]["load"] > 1) == (2, 0.25, True)
+    assert (plan["buses"][0]["devices"]["room"]["turns"], plan["buses"][0]["dead"]) == (1, None)
     assert labgate("-c", file, "check", "--strict").returncode == 1
     bad = labgate("-c", plant.file(tmp_path, devices=plant.disabled, hub={"urll": 1}), "check")
     assert bad.returncode == 2

@@ -41,14 +41,38 @@ def test_time_of_a_turn(tmp_path: Path, link: str, device: str, seconds: float) 
     assert (load.turns, load.share) == (1, pytest.approx(load.cycle))
 
 
-def test_a_bus_that_is_asked_too_much_is_warned_of_at_its_place(tmp_path: Path) -> None:
-    found = site(tmp_path, "baudrate: 9600", "every: 20ms")
-    (load,) = plan.bus_loads(found)
-    warning = plan.overload(found, load)
-    assert warning is not None
-    assert (warning.severity, warning.part) == ("warning", "links.bus-1")
-    assert (warning.place.line, warning.place.col) == (3, 3)
-    assert plan.overload(found, plan.bus_loads(site(tmp_path, "baudrate: 9600", "every: 1s"))[0]) is None
+def test_the_devices_own_time_is_assumed_and_can_be_left_out(tmp_path: Path) -> None:
+    found = site(tmp_path, "baudrate: 9600", "every: 1s")
+    (load,) = plan.bus_loads(found, answer_time=0)
+    assert load.cycle == pytest.approx((8 + 9 + 7) * 10 / 9600)
+
+
+# A dead device costs the silence, its question, its time-out and 20 ms of quiet. It is asked every 30 times of that,
+# at least every 10 s, at the next point of its own grid.
+@pytest.mark.parametrize(
+    ("timeout", "every", "cost", "again"),
+    [
+        ("timeout: 100ms", "every: 1s", 11.5 * 10 / 9600 + 0.1 + 0.02, 11),
+        ("timeout: 500ms", "every: 1s", 11.5 * 10 / 9600 + 0.5 + 0.02, 17),
+        ("timeout: 500ms", "every: 30s", 11.5 * 10 / 9600 + 0.5 + 0.02, 30),
+        ("timeout: 500ms", "every: 1s, timeout: 1s", 11.5 * 10 / 9600 + 1 + 0.02, 32),
+    ],
+)
+def test_what_a_dead_device_costs(tmp_path: Path, timeout: str, every: str, cost: float, again: float) -> None:
+    (load,) = plan.bus_loads(site(tmp_path, timeout, every))
+    (device,) = load.devices
+    assert (device.dead, device.dead_every) == (pytest.approx(cost), pytest.approx(again))
+    assert load.worst_dead is None  # nobody else is there
+
+
+@pytest.mark.parametrize("link", ["modbus: 'tcp://192.0.2.1'", "modbus: 'rtu+tcp://192.0.2.1:4001', baudrate: 1200"])
+def test_nothing_is_said_of_what_is_behind_tcp(tmp_path: Path, link: str) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        f"gateway: {{id: bench-1}}\nlinks: {{box: {{{link}}}}}\n"
+        f"devices: {{d: {{driver: modbus, link: box, every: 1ms, {REGISTERS}}}}}\n"
+    )
+    assert plan.bus_loads(load_site(file)) == []
 
 
 def test_bytes_stored(tmp_path: Path) -> None:
