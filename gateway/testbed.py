@@ -143,6 +143,14 @@ class Simulator(Process):
             raise self.failed(f"the simulator {self.name}")
         self.url = json.loads(line)["url"]
 
+    def report(self) -> dict[str, Any]:
+        """End it; what it says then. A paced line tells how busy it was (simulators/README.md)."""
+        assert self._process is not None, "not started"
+        self._process.terminate()
+        said, _ = self._process.communicate(timeout=_WITHIN)
+        found: dict[str, Any] = json.loads(said.splitlines()[-1])
+        return found
+
 
 class Gateway(Process):
     """The real daemon, `labgate run`, on a configuration of its own (a mapping, written as JSON, which is YAML)."""

@@ -37,7 +37,7 @@ class ModbusBus:
         self._turns = Arbiter()
         self._port: Port | None = None
         self._question: Question | None = None  # on the wire now
-        self._transaction = 0
+        self._transaction = 0  # counted on from connection to connection: a box may outlive one
         self._answer: asyncio.Future[bytes] | None = None  # to that question
         self._odd = ""  # what came instead of it
         self._heard = b""  # all that came since it was asked
@@ -113,7 +113,9 @@ class ModbusBus:
         first = REQUEST * self._byte_time + within  # the device may take `within`; bytes on the wire take their time
         last = first + (FRAME + question.size) * self._byte_time
         self._tell_heard()  # what came unasked
-        self._transaction, frame = port.frame(question.unit, question.pdu)
+        if not self._rtu:
+            self._transaction = self._transaction % 0xFFFF + 1
+        frame = port.frame(self._transaction, question.unit, question.pdu)
         self._question, self._odd, self._begun, began = question, "", 0, loop.time()
         answer = self._answer = loop.create_future()
         timers = [loop.call_at(began + last, _time_out, answer)]

@@ -62,10 +62,9 @@ class Port:
                 raise port_refused(error, self._name, config.modbus) from None
             raise connection_refused(error, self._name, config.host or "", config.port or 0, within) from None
 
-    def frame(self, unit: int, pdu: bytes) -> tuple[int, bytes]:
-        """The next transaction (RTU: always 0), and the request as it is sent."""
-        transaction = self._context.getNextTID()
-        return transaction, self._context.framer.encode(pdu, unit, transaction)
+    def frame(self, transaction: int, unit: int, pdu: bytes) -> bytes:
+        """A request as it is sent; RTU has no transactions."""
+        return self._context.framer.encode(pdu, unit, transaction)
 
     def send(self, frame: bytes) -> None:
         """Send a request; what was received and not done with is forgotten. Raises LinkError."""

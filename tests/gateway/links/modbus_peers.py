@@ -79,7 +79,8 @@ class TcpPeer(Peer):
 
     def send(self, data: bytes) -> None:
         assert self._transport
-        self._transport.write(data)
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def hang_up(self) -> None:
         assert self._transport
