@@ -10,7 +10,7 @@ from simulators.mains import PHASE_SETTINGS, Demand, Phase, pinned_or, wander
 from simulators.modbus_slave import READ_HOLDING_REGISTERS, READ_INPUT_REGISTERS, Slave
 from simulators.settings import Settings, number
 from simulators.tables import Quantity, RegisterTable
-from simulators.three_phase import ThreePhase
+from simulators.three_phase import Supply
 
 MAX_REGISTERS = 80
 BAUD_2400, BAUD_9600 = 0, 2  # as the holding register says it
@@ -77,7 +77,7 @@ def three_phase_meter(
 ) -> Slave:
     """A three-phase meter, likewise."""
     random = Random(seed)
-    supply, table = ThreePhase(random, settings), RegisterTable(measured)
+    supply, table = Supply(random, settings), RegisterTable(measured)
     serial = random.randrange(10_000_000, 99_999_999)
 
     def measure(seconds: float) -> None:

@@ -11,7 +11,7 @@ from simulators.mains import PHASE_SETTINGS, Demand, Phase, pinned_or, wander
 from simulators.modbus_slave import READ_HOLDING_REGISTERS, READ_INPUT_REGISTERS, Slave
 from simulators.settings import Settings, number
 from simulators.tables import Quantity, RegisterTable, Value
-from simulators.three_phase import PAIRS, ThreePhase, three
+from simulators.three_phase import PAIRS, Supply, three
 
 OVERFLOW = 0x7FFFFFFF
 HIGHEST = {"voltage": 1000.0, "current": 100.0}  # above is overflow; the documents leave it to the model
@@ -78,7 +78,7 @@ SINGLE_PHASE = (
 
 def three_phase_meter(unit_id: int, seed: int, settings: Settings, max_registers: int) -> Slave:
     """A meter in front of a small workshop."""
-    supply = ThreePhase(Random(seed), settings)
+    supply = Supply(Random(seed), settings)
 
     def values(seconds: float) -> dict[str, float]:
         values = supply.advance(seconds)
