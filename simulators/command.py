@@ -189,8 +189,13 @@ def _wires(options: argparse.Namespace) -> list[dict[int, Station]]:
     for _ in range(devices):
         faults = _faults(options)
         seeded = zip(options.unit_id, seeds, strict=False)
-        slaves = ((simulator.build(unit, seed, settings), seed) for unit, seed in seeded)
-        wires.append({s.unit_id: Station(s, faults[s.unit_id], random=Random(seed)) for s, seed in slaves})
+        stations = {}
+        for unit, seed in seeded:
+            slave = simulator.build(unit, seed, settings)
+            if slave.measure:
+                slave.measure(0.0)  # finds a value that its register cannot hold
+            stations[unit] = Station(slave, faults[unit], random=Random(seed))
+        wires.append(stations)
     return wires
 
 

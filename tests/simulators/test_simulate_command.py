@@ -222,6 +222,8 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         ("eastron_sdm630 --set voltage_l4=1", "did you mean voltage_l3?"),
         ("eastron_sdm120 --set voltage", "write NAME=VALUE"),
         ("eastron_sdm120 --set voltage=x", "voltage must be a number, not 'x'"),
+        ("sunspec_meter --set power=50000", "W cannot be 50000: its register cannot hold it"),
+        ("abb_b23 --set phases=1 --set voltage_l3=1", "voltage_l3 cannot be set: that phase is not connected"),
         ("registers --set devices=0", "devices must be between 1 and 1000, not 0"),
         ("registers --set type=flaot32", "did you mean float32?"),
         ("registers --fault lat", "did you mean late?"),
