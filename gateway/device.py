@@ -54,6 +54,7 @@ class Device:
         self._pace = Pace(config.every, alone, time.monotonic())
         self._woken = asyncio.Event()
         self.quantities: dict[str, Quantity] = driver.quantities()
+        self.identity = driver.identity()
         self.renamed: dict[str, str] = {}  # legal name -> the device's own
         self._shape = payload.Shape()
         self._taken, self._told = taken, told
@@ -158,6 +159,8 @@ class Device:
         if c.profile is not None:
             found |= {"profile": c.profile, "version": c.version}
         found |= {"link": c.link, "labels": c.labels}
+        if self.identity:
+            found["identity"] = {key: self.identity.get(key) for key in ("model", "serial", "firmware")}
         found["quantities"] = {
             name: {"unit": q.unit, "kind": q.kind} | ({"name": self.renamed[name]} if name in self.renamed else {})
             for name, q in self.quantities.items()
@@ -190,12 +193,13 @@ class Device:
         self._told(self)
 
     def _learn(self, readings: list[Reading]) -> None:
-        """Names or units that were not there before."""
+        """Names or units that were not there before; a device that says who it is says so in readings of its own."""
         self._shape.learn(readings)
         old = self.quantities
         known = {r.name: Quantity(r.unit, old[r.name].kind) if r.name in old else Quantity(r.unit) for r in readings}
-        if not known.items() <= self.quantities.items():
-            self.quantities = self.quantities | known
+        identity = self.driver.identity()
+        if not known.items() <= self.quantities.items() or identity != self.identity:
+            self.quantities, self.identity = self.quantities | known, identity
             self._told(self)
 
     def _named(self, readings: list[Reading]) -> list[Reading]:

@@ -50,6 +50,10 @@ class Driver(ABC):
         """What is wrong although `read` gives readings: a register the device refuses, a value that makes no sense."""
         return None
 
+    def identity(self) -> dict[str, str | None]:
+        """Who the device says it is, by `model`, `serial` and `firmware`; empty until it has said anything."""
+        return {}
+
     def quantities(self) -> dict[str, Quantity]:
         """What it will read, as far as known beforehand, by name. Shown in the retained `meta`."""
         return {}

@@ -33,12 +33,16 @@ class Scripted(Polled):
     options: Options = field(default_factory=Options)
     link: None = None
     troubles: list[LinkError] = field(default_factory=list)
+    said: dict[str, str | None] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=lambda: [GOOD])
     known: dict[str, Quantity] = field(default_factory=dict)
     asked: list[float] = field(default_factory=list)
 
     def quantities(self) -> dict[str, Quantity]:
         return self.known
+
+    def identity(self) -> dict[str, str | None]:
+        return dict(self.said)
 
     def trouble(self) -> LinkError | None:
         return self.troubles[-1] if self.troubles else None
@@ -349,3 +353,18 @@ async def test_meta_follows_what_the_device_really_gives() -> None:
     await bench.asks(1)
     assert bench.device.meta()["quantities"]["energy"] == {"unit": "Wh", "kind": "counter"}  # type: ignore[index]
     assert len(bench.said) == told + 1
+
+
+async def test_meta_says_who_the_device_is_when_it_has_said_so() -> None:
+    bench = Bench(GOOD)
+    await bench.asks(1)
+    assert "identity" not in bench.device.meta()
+    told = len(bench.said)
+    bench.driver.said.update(model="ACME X1", serial="21480031")
+    bench.device.got([*GOOD, Reading("SN", "21480031")])
+    assert bench.device.meta()["identity"] == {"model": "ACME X1", "serial": "21480031", "firmware": None}
+    assert len(bench.said) == told + 1
+    bench.driver.said["serial"] = "21480099"
+    bench.device.got(GOOD)
+    bench.device.got([*GOOD, Reading("SN", "21480099")])
+    assert len(bench.said) == told + 2
