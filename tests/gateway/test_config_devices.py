@@ -39,9 +39,9 @@ GOOD = "driver: ./probe.py, link: bus, unit_id: 1"
             " max_quantities, points, profile, silent_after, unit_id, wait",
         ),
         # driver
-        ("d: {driver: »probe, link: bus}", 'no driver "probe"; known here: modbus'),
+        ("d: {driver: »probe, link: bus}", 'no driver "probe"; known here: modbus, sunspec'),
         ("d: {driver: »modbuss, link: bus}", 'no driver "modbuss"; did you mean "modbus"?'),
-        ("d: {driver: »mt sics, link: bus}", 'no driver "mt sics"; known here: modbus'),
+        ("d: {driver: »mt sics, link: bus}", 'no driver "mt sics"; known here: modbus, sunspec'),
         ("d: {driver: »''}", '"" is too short; write 1 or more characters'),
         # link
         ("»d: {PROBE, unit_id: 1}", "driver ./probe.py needs a modbus link; add link: NAME"),
