@@ -102,10 +102,14 @@ class Conversation:
             self._timer.cancel()
 
     def _take(self, request: Request, now: float) -> None:
+        station = self._stations.get(request.unit_id)
+        if station and not (station.faults or station.truth or self._held or self._waiting or self.line):
+            station.asked += 1  # a load generator does nothing but this
+            self.send(self._framing.join(request, station.slave.answer(request.pdu, now)))
+            return
         held = self._held.pop() if self._held else None
         if held and not held.outcome.stale:
             self._give(held)
-        station = self._stations.get(request.unit_id)
         if station is None:
             pdu = self._framing.stranger(request)
             reply = None if pdu is None else Reply(None, request, pdu)
