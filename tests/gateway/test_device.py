@@ -19,6 +19,7 @@ from gateway.config import DeviceConfig
 from gateway.device import Device
 from gateway.driver import Options, Polled
 from gateway.errors import DecodeError, LinkError
+from gateway.links.arbiter import URGENT
 from gateway.reading import Quantity, Reading, Sample
 from tests.examples import examples
 
@@ -280,6 +281,20 @@ async def test_a_bug_of_the_driver_is_a_state_of_the_device() -> None:
     assert (bench.device.state, bench.device.reason) == ("degraded", "bug")
     assert "ZeroDivisionError: division by zero" in bench.device.text
     assert [s.get("reason") for s in bench.said].count("bug") == 1
+
+
+async def test_reading_beside_the_polls_goes_before_them() -> None:
+    waited_for: list[bool] = []
+
+    async def note() -> list[Reading]:
+        waited_for.append(URGENT.get())
+        return GOOD
+
+    bench = Bench(note)
+    await bench.asks(1)
+    await bench.device.read()
+    await bench.asks(1)
+    assert waited_for == [False, True, False]
 
 
 async def test_reading_beside_the_polls_hands_nothing_over() -> None:

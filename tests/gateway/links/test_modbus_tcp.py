@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import LinkError
+from gateway.links.arbiter import URGENT
 from gateway.links.base import Table
 from gateway.links.modbus import ModbusBus
 from tests.gateway.links.modbus_peers import ADDRESS, Peer, TcpPeer, mbap
@@ -310,6 +311,26 @@ async def test_who_shares_a_bus_takes_turns_in_the_order_of_asking(bus: Buses, t
             assert len(peer.requests) == n + 1, "a second request while the first is under way"
             words(peer, peer.requests[n])
     assert order == [0, 1, 2, 3, 4]
+
+
+async def test_what_somebody_waits_for_goes_before_the_polls(bus: Buses, tcp: Any) -> None:
+    peer, where = await tcp(silent)
+    plc = bus(where)
+
+    async def urgent() -> bytes:
+        URGENT.set(True)
+        return await plc.read_block(1, "holding", 9, 1)
+
+    async with asyncio.TaskGroup() as group:
+        for address in range(3):
+            group.create_task(plc.read_block(1, "holding", address, 1))
+        await peer.asked(1)
+        group.create_task(urgent())
+        await asyncio.sleep(0)
+        for n in range(4):
+            await peer.asked(n + 1)
+            words(peer, peer.requests[n])
+    assert [request[9] for request in peer.requests] == [0, 9, 1, 2]
 
 
 async def test_a_cancelled_request_keeps_its_turn_until_it_is_over(bus: Buses, tcp: Any) -> None:
