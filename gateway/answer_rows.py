@@ -78,11 +78,6 @@ def senml_row(gateway: str, sample: Sample, run: str | None = None, seq: int | N
     return {"senml": pack.decode()}
 
 
-def trace_row(mark: str, data: bytes) -> dict[str, Any]:
-    """A frame as it went over the wire: {"trace": ">> 01 04 00 00 00 02 71 cb"}."""
-    return {"trace": f"{mark} {data.hex(' ')}"}
-
-
 def unknown_device(name: str, known: Iterable[str]) -> str:
     """One line about a device that is not configured."""
     return f"no device {name!r}; {or_known(name, known) or 'none is configured'}"

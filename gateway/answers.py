@@ -1,16 +1,18 @@
 """What the daemon answers over its control socket: devices, ledger, read, tail, status."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 from gateway import status
-from gateway.answer_rows import book_row, device_row, held_row, sample_row, senml_row, trace_row, unknown_device
+from gateway.answer_rows import book_row, device_row, held_row, sample_row, senml_row, unknown_device
 from gateway.app import App
 from gateway.control import Answer
 from gateway.device import Device
 from gateway.errors import ConfigError, LabgateError
 from gateway.reading import Sample
+from gateway.trace import Trace
 from gateway.version import VERSION
 
 _WATCHED = 1000  # samples a slow watcher may lag behind; then the oldest are passed over
@@ -44,17 +46,13 @@ def answers(app: App) -> dict[str, Answer]:
     async def read(question: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         device = find(question)
         link = app.links.get(device.config.link or "") if question.get("trace") else None
-        rows: list[dict[str, Any]] = []
         failure: LabgateError | None = None
-        if link is not None:
-            link.trace = lambda mark, data: rows.append(trace_row(mark, data))
-        try:
-            rows.append(sample_row(device.name, app.clock.stamp().wall, await device.read()))
-        except LabgateError as error:
-            failure = error
-        finally:
-            if link is not None:
-                link.trace = None
+        with contextlib.nullcontext([]) if link is None else Trace(link) as rows:
+            try:
+                readings = await device.read()
+                rows.append(sample_row(device.name, app.clock.stamp().wall, readings))
+            except LabgateError as error:
+                failure = error
         for row in rows:  # the frames of a read that failed are told before why
             yield row
         if failure is not None:

@@ -10,14 +10,17 @@ import msgspec
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.NOTSET, 7))  # sd-daemon(3)
 
 
-def set_up(how: str) -> None:
-    """`how`: "json", or "text": with the journal's priorities where the journal reads it, else with the time."""
+def set_up(how: str, debug: bool = False) -> None:
+    """`how`: "json", or "text": with the journal's priorities where the journal reads it, else with the time.
+
+    `debug`: every frame of every link, too; times have milliseconds then.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if how == "json" else _Journal() if _read_by_journal() else _Text())
+    handler.setFormatter(_Json() if how == "json" else _Journal() if _read_by_journal() else _Text(debug))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)  # of libraries
-    logging.getLogger("labgate").setLevel(logging.INFO)
+    logging.getLogger("labgate").setLevel(logging.DEBUG if debug else logging.INFO)
     logging.raiseExceptions = False  # a log nobody takes must not stop the gateway
 
 
@@ -31,10 +34,15 @@ def _read_by_journal() -> bool:
 
 
 class _Text(logging.Formatter):
-    """2026-11-20T10:33:20Z INFO meter-1 is ok."""
+    """2026-11-20T10:33:20Z INFO meter-1 is ok; with `fine` times 2026-11-20T10:33:20.123Z."""
+
+    def __init__(self, fine: bool) -> None:
+        super().__init__()
+        self._fine = fine
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"{_moment(record)}Z {record.levelname} {super().format(record)}"
+        fraction = f".{int(record.msecs):03d}" if self._fine else ""
+        return f"{_moment(record)}{fraction}Z {record.levelname} {super().format(record)}"
 
 
 class _Journal(logging.Formatter):

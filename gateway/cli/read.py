@@ -15,7 +15,7 @@ EXAMPLE = "labgate read meter-1 --trace"
 def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("device", metavar="DEVICE")
-    parser.add_argument("--trace", action="store_true", help="show the wire: >> sent, << received")
+    parser.add_argument("--trace", action="store_true", help="show the wire: >> sent, << received, # time")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -26,7 +26,7 @@ def run(args: Namespace) -> int:
         if args.json:
             show.json_line(row)
         elif "trace" in row:
-            print(row["trace"])
+            print(f"{row['trace']}  # {row['ms']:.1f} ms")
         else:
             _tell(row)
 
@@ -39,8 +39,9 @@ def run(args: Namespace) -> int:
 
 
 async def _ask(config: str, name: str, trace: bool, tell: Callable[[dict[str, Any]], None]) -> None:
-    from gateway.answer_rows import sample_row, trace_row
+    from gateway.answer_rows import sample_row
     from gateway.cli import site
+    from gateway.trace import Trace
 
     found = site.usable_site(config)
     (device_config,) = site.wanted(found, name)
@@ -48,9 +49,10 @@ async def _ask(config: str, name: str, trace: bool, tell: Callable[[dict[str, An
     device = site.make(device_config, links, lambda *_: None, lambda _: None)
     rows: list[dict[str, Any]] = []  # told when the wire is free: whoever reads them may go away
     try:
-        for link in links.values() if trace else ():
-            link.trace = lambda mark, data: rows.append(trace_row(mark, data))
-        readings = await device.read()
+        with contextlib.ExitStack() as stack:
+            for link in links.values() if trace else ():
+                rows = stack.enter_context(Trace(link))
+            readings = await device.read()
         rows.append(sample_row(name, device.clock.stamp().wall, readings))
     finally:
         for link in links.values():

@@ -25,11 +25,12 @@ log = logging.getLogger("labgate")
 def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("--log", choices=("text", "json"), default="text", help="how to log to standard error")
+    parser.add_argument("--debug", action="store_true", help="log every frame on every wire, too: >> sent, << received")
 
 
 def run(args: Namespace) -> int:
     """Run until told to stop. Returns only when nothing was started."""
-    logs.set_up(args.log)
+    logs.set_up(args.log, args.debug)
     site = load_site(Path(args.config))
     for problem in site.problems:
         log.log(logging.WARNING if problem.severity == "warning" else logging.ERROR, "%s", problem)

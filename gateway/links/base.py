@@ -25,7 +25,8 @@ MODBUS_EXCEPTIONS = {  # Modbus Application Protocol V1.1b3, section 7
 class Link(Protocol):
     """A usable wire. Opens when first asked, forgets itself when it breaks, opens again at the next question.
 
-    `trace`, where set, is told every frame: `>>` and what was sent, `<<` and what came.
+    `trace`, where set, is told every frame: `>>` and what was sent, in the task that asks; `<<` and what came,
+    asked for or not.
     """
 
     name: str

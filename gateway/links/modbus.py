@@ -21,7 +21,7 @@ from gateway.links.refusals import exception, gone, no_answer
 UNANSWERED = 4  # requests in a row after which a TCP connection is given up: the other end may have restarted
 FRAME = 5  # bytes of an RTU answer around its data
 REQUEST = 8  # bytes of an RTU request
-KEPT = 512  # bytes of what came unasked, for the trace
+KEPT = 512  # bytes of what came since a question, for the text of an error
 
 
 class ModbusBus:
@@ -41,6 +41,7 @@ class ModbusBus:
         self._answer: asyncio.Future[bytes] | None = None  # to that question
         self._odd = ""  # what came instead of it
         self._heard = b""  # all that came since it was asked
+        self._untold = b""  # what the trace was not told yet
         self._begun = 0  # how much of it may be the begin of a frame
         self._unanswered = 0  # requests in a row
         self._rtu = config.kind != "tcp"
@@ -112,7 +113,7 @@ class ModbusBus:
         loop = asyncio.get_running_loop()
         first = REQUEST * self._byte_time + within  # the device may take `within`; bytes on the wire take their time
         last = first + (FRAME + question.size) * self._byte_time
-        self._tell_heard()  # what came unasked
+        self._heard = b""
         if not self._rtu:
             self._transaction = self._transaction % 0xFFFF + 1
         frame = port.frame(self._transaction, question.unit, question.pdu)
@@ -190,8 +191,12 @@ class ModbusBus:
     def _came(self, data: bytes) -> int:
         """What is new, behind what was not done with before. Returns how much is done with now."""
         self._turns.byte()
-        self._heard = (self._heard + data[self._begun :])[-KEPT:]
-        question = self._question
+        new, question = data[self._begun :], self._question
+        self._heard = (self._heard + new)[-KEPT:]
+        if self.trace is not None:
+            self._untold += new
+        frames: list[Frame] = []
+        done = len(data)
         try:
             if self._rtu:
                 frames, done = rtu_frames(data, question, crc_ok)
@@ -199,10 +204,11 @@ class ModbusBus:
                 frames, done = tcp_frames(data)
         except ValueError as error:
             self._lost(LinkError(f"this is no Modbus TCP ({error}): link {self.name}; check the port", "garbled"))
-            return len(data)
         self._begun = len(data) - done
         for frame in frames:
             self._hear(frame)
+        if self._untold and (self._answer is None or self._answer.done()):
+            self._tell_heard()  # nobody waits for more of it
         return done
 
     def _hear(self, frame: Frame) -> None:
@@ -242,9 +248,9 @@ class ModbusBus:
             _time_out(answer)
 
     def _tell_heard(self) -> None:
-        if self.trace is not None and self._heard:
-            self.trace("<<", self._heard)
-        self._heard = b""
+        if self.trace is not None and self._untold:
+            self.trace("<<", self._untold)
+        self._untold = b""
 
 
 def _time_out(answer: asyncio.Future[bytes]) -> None:

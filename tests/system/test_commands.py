@@ -112,10 +112,38 @@ def test_read(running: Gateway) -> None:
 
 def test_read_shows_the_wire(running: Gateway) -> None:
     lines = labgate(*at(running), "read", "room", "--trace").stdout.splitlines()
+    frames = [re.fullmatch(r"(# )?(>>|<<)(( [0-9a-f]{2})+)  # (\d+\.\d) ms", line) for line in lines[:-3]]
+    assert all(frames)
+    times = [float(frame[5]) for frame in frames]
+    assert times == sorted(times)
     # XY-MD02 manual, both values: 01 04 00 01 00 02 20 0B; the answer holds 0x00D7 and 0x01C7.
-    at_ = lines.index(">> 01 04 00 01 00 02 20 0b")
-    answer = "".join(line.removeprefix("<< ") for line in lines[at_ + 1 :] if line.startswith("<< "))
-    assert "04 00 d7 01 c7" in answer
+    assert [frame[3] for frame in frames if frame[2] == ">>" and not frame[1]] == [" 01 04 00 01 00 02 20 0b"]
+    assert [frame[3][:21] for frame in frames if frame[2] == "<<" and not frame[1]] == [" 01 04 04 00 d7 01 c7"]
+
+
+def test_read_that_fails_shows_the_wire_before_it_says_why(plant: Plant, tmp_path: Path) -> None:
+    deaf = {"deaf": {"profile": "xy_md02", "link": "bus-1", "unit_id": 9, "timeout": "50ms"}}
+    done = labgate(*alone(tmp_path, plant.file(tmp_path, devices=deaf)), "read", "deaf", "--trace")
+    assert done.returncode == 1
+    assert re.fullmatch(r">> 09 04 00 01 00 02 21 43  # \d+\.\d ms\n", done.stdout)
+    assert done.stderr.startswith("labgate: no answer within 50 ms: unit 9 on bus-1; ")
+
+
+def test_the_debug_log_shows_every_frame(plant: Plant, tmp_path: Path) -> None:
+    site = plant.other(tmp_path)
+    del site["hub"]
+    gateway = Gateway(tmp_path, site)
+    gateway.command.append("--debug")
+    with gateway:
+        assert labgate(*at(gateway), "tail", "fast", "--count", "3").returncode == 0
+        assert labgate(*at(gateway), "tail", "room", "--count", "1").returncode == 0
+    lines = gateway.log.read_text().splitlines()
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+    frames = [line for line in lines if re.fullmatch(stamp + r" DEBUG (panel|bus-1) (>>|<<)( [0-9a-f]{2})+", line)]
+    assert len([line for line in frames if " panel >> " in line]) >= 3
+    assert any(line.endswith(" bus-1 >> 01 04 00 01 00 02 20 0b") for line in frames)
+    assert any(" bus-1 << 01 04 04 " in line for line in frames)
+    assert len(frames) + sum(" INFO " in line for line in lines) == len(lines)
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,10 @@ def say() -> None:
         log.exception("meter-1 failed")
 
 
-def said(how: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def said(how: str, monkeypatch: pytest.MonkeyPatch, debug: bool = False) -> list[str]:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    logs.set_up(how)
+    logs.set_up(how, debug)
     say()
     return stream.getvalue().splitlines()
 
@@ -49,6 +49,14 @@ def test_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[1].endswith("Z WARNING no connection")
     assert lines[2].endswith("Z ERROR meter-1 failed")
     assert lines[-1] == "ValueError: a bug"
+
+
+def test_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = said("text", monkeypatch, debug=True)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO meter-1 is ok", lines[0])
+    assert lines[1].endswith("Z DEBUG not told")  # unless asked for
+    assert lines[2].endswith("Z WARNING no connection")  # of other libraries still nothing
+    assert json.loads(said("json", monkeypatch, debug=True)[1])["level"] == "debug"
 
 
 def test_json(monkeypatch: pytest.MonkeyPatch) -> None:
