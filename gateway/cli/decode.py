@@ -3,10 +3,12 @@
 Prints one line, {"temperature":{"value":24.3,"unit":"Cel"}, ...}; what must be refused ends with 1 and the reason.
 """
 
+import importlib.util
 import math
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,23 @@ from pydantic import ValidationError
 
 from gateway.cli import show
 from gateway.config import profile_names
-from gateway.driver import Driver, Options, driver_names, load_driver, options_model
+from gateway.driver import BUILT_IN, driver_names, load_driver, options_model
 from gateway.errors import ConfigError, DecodeError, LabgateError
 from gateway.problem import or_known
 from gateway.profile import read_profile
 from gateway.reading import Reading
 from gateway.validation import faults
 
+Decode = Callable[[bytes, Mapping[str, str]], list[Reading]]
+
 EXAMPLE = "labgate decode xy_md02 0131 --context register_address=1 --context function=4"
 
 
 def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("name", metavar="NAME", help="a profile or a driver, by name or by path (.yaml, .py)")
+    parser.add_argument(
+        "name", metavar="NAME", help="a profile, driver or protocol, by name or by path (.yaml, .py)"
+    )
     parser.add_argument("input", metavar="INPUT", help="what was captured")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--hex", action="store_true", help="INPUT is bytes in hexadecimal (default)")
@@ -45,9 +51,9 @@ def run(args: Namespace) -> int:
     """Decode and print."""
     data = os.fsencode(args.input) if args.text else from_hex(args.input)
     here = args.name.endswith((".py", ".yaml")) and Path(args.name).is_file()
-    driver, options = find(str(Path(args.name).absolute()) if here else args.name, Path(args.config).parent)
+    decode = find(str(Path(args.name).absolute()) if here else args.name, Path(args.config).parent)
     try:
-        readings = driver.decode_input(options, data, dict(args.context))
+        readings = decode(data, dict(args.context))
     except LabgateError:
         raise
     except Exception as error:
@@ -56,11 +62,13 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def find(name: str, base: Path) -> tuple[type[Driver], Options | None]:
-    """The driver that `name` means, and the options its profile gives it. Raises ConfigError."""
+def find(name: str, base: Path) -> Decode:
+    """What decodes for `name`: a driver, with the options its profile gives it, or a codec. Raises ConfigError."""
     if name.endswith(".py") or name in driver_names():
-        return load_driver(name, base), None
+        return partial(load_driver(name, base).decode_input, None)
     if not name.endswith(".yaml") and name not in profile_names(base):
+        if (codec := _codec(name)) is not None:
+            return codec
         raise ConfigError(f"no profile or driver {name!r}; {or_known(name, [*profile_names(base), *driver_names()])}")
     file = read_profile(name, base)
     found = file.faults
@@ -68,10 +76,19 @@ def find(name: str, base: Path) -> tuple[type[Driver], Options | None]:
         driver = load_driver(file.profile.driver, base)
         model = options_model(driver)
         try:
-            return driver, model.model_validate(file.profile.options, context={})
+            return partial(driver.decode_input, model.model_validate(file.profile.options, context={}))
         except ValidationError as error:
             found = faults(error, file.profile.options, model)
     raise ConfigError(f"{file.document.place(found[0])}: {found[0].text}; {found[0].instead}")
+
+
+def _codec(name: str) -> Decode | None:
+    """The codec of a protocol: `ieee-11073-float` is drivers/codecs/ieee_11073_float.py, where that has a decoder."""
+    module = name.replace("-", "_")
+    if not module.isidentifier() or importlib.util.find_spec(f"{BUILT_IN}.codecs.{module}") is None:
+        return None
+    found: Decode | None = getattr(importlib.import_module(f"{BUILT_IN}.codecs.{module}"), "decode_input", None)
+    return found
 
 
 def named(readings: Iterable[Reading]) -> dict[str, dict[str, Any]]:
