@@ -261,6 +261,15 @@ async def test_a_late_answer_behind_a_box_goes_to_who_came_since() -> None:
             assert await port.read(7) == rtu(WARM_TOLD)
 
 
+async def test_a_late_answer_behind_a_box_goes_to_who_is_still_there() -> None:
+    stations, _ = sensor("late 30ms for 1")
+    async with tcp_port(stations, rtu=True) as url, connection(url) as other:
+        async with connection(url) as port:
+            port.write(rtu(WARM))
+            await asked(stations[1], 1)
+        assert await other.read(7) == rtu(WARM_TOLD)
+
+
 async def test_a_late_unit_does_not_delay_another() -> None:
     stations, _ = sensor("late 50ms every 2")
     stations |= on_wire("xy_md02", unit_id=2, **SENSOR)

@@ -68,7 +68,8 @@ async def test_a_request_in_pieces() -> None:
     async with open_line(on_wire("registers"), line) as port:
         start = clock()
         port.write(ASK[:5])
-        port.write(ASK[5:])  # waits in the master's buffer until the first five are out
+        await asyncio.sleep(0.005)
+        port.write(ASK[5:])  # waits in the master's buffer until the first five are out, 42 ms after the start
         await port.read(45)
         assert clock() - start >= (8 + 3.5 + 45) * line.character
     assert (line.frames, line.collisions, line.crowded) == (2, 0, 0)
@@ -103,6 +104,7 @@ async def test_a_request_into_an_answer_loses_both() -> None:
         port.write(ASK)
         await asyncio.sleep((8 + 45 + 8) * line.character)
         assert (line.collisions, record.given, stations[1].asked) == (1, [], 1)
+        assert line.busy == pytest.approx((8 + 45) * line.character)  # the second request went on while it was busy
         assert len(begun + port.heard) < 45
         port.heard = b""
         port.write(ASK)

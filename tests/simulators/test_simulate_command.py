@@ -177,6 +177,20 @@ def test_several_units_on_one_paced_line(start: Start, tmp_path: Path) -> None:
     assert len({tuple(values) for values in seen.values()}) == 3  # a seed each
 
 
+def test_each_unit_draws_its_faults_from_its_own_seed(start: Start) -> None:
+    def course() -> list[list[bool]]:
+        process = start("registers", "--port", "0", "--json", "--unit-id", "1-2", "--fault", "exception 6 50%")
+        client = tcp(ready(process)["url"])
+        refused = [[client.read_coils(0, count=1, device_id=unit).isError() for _ in range(30)] for unit in (1, 2)]
+        client.close()
+        end(process)
+        return refused
+
+    one, other = course()
+    assert one != other
+    assert course() == [one, other]
+
+
 def test_port_that_is_taken(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
