@@ -5,26 +5,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gateway.amounts import Duration, DurationOrZero
-    from gateway.driver import Driver, Options, Polled
+    from gateway.driver import Driver, Listener, Options, Polled
     from gateway.errors import ConfigError, DecodeError, LabgateError, LinkError
-    from gateway.links.base import MODBUS_EXCEPTIONS, Link, ModbusLink, Table
+    from gateway.links.base import MODBUS_EXCEPTIONS, Link, ModbusLink, SerialLink, Table
+    from gateway.links.framing import Between, Checksum, Fixed, Framing, Headed, Lines, Quiet
     from gateway.reading import Quantity, Reading
 
 __all__ = [
     "MODBUS_EXCEPTIONS",
+    "Between",
+    "Checksum",
     "ConfigError",
     "DecodeError",
     "Driver",
     "Duration",
     "DurationOrZero",
+    "Fixed",
+    "Framing",
+    "Headed",
     "LabgateError",
+    "Lines",
     "Link",
     "LinkError",
+    "Listener",
     "ModbusLink",
     "Options",
     "Polled",
     "Quantity",
+    "Quiet",
     "Reading",
+    "SerialLink",
     "Table",
 ]
 
@@ -32,7 +42,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """The door opens when a driver asks: commands that only speak to the daemon do without pydantic (0.1 s)."""
     if name in __all__:
-        for home in ("errors", "reading", "links.base", "amounts", "driver"):
+        for home in ("errors", "reading", "links.base", "links.framing", "amounts", "driver"):
             names = vars(import_module(f"gateway.{home}"))
             if name in names:
                 return names[name]

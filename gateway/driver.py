@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from gateway.errors import ConfigError, DecodeError, LabgateError
+from gateway.links.framing import Framing
 from gateway.reading import Quantity, Reading
 
 ENTRY_POINTS = "labgate.drivers"
@@ -78,6 +79,19 @@ class Polled(Driver):
     def traffic(self) -> list[tuple[int, int]]:
         """Bytes asked and bytes answered of each turn of one `read`, for the load a bus is planned with."""
         return []
+
+
+class Listener(Driver):
+    """A driver that listens: the device speaks by itself, and each frame may be a sample."""
+
+    @property
+    @abstractmethod
+    def hear(self) -> tuple[Framing, ...]:
+        """How frames lie in what comes; of several the first that fits."""
+
+    @abstractmethod
+    def decode(self, frame: bytes) -> list[Reading]:
+        """Readings of one frame; none where it tells none (a banner, a header). Raises DecodeError."""
 
 
 def link_shape(driver: type[Driver]) -> type | None:

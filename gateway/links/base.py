@@ -7,6 +7,8 @@ bytes and lists of them: a stand-in of the same shape can live in another proces
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from gateway.links.framing import Framing
+
 Table = Literal["holding", "input", "coil", "discrete"]
 
 MODBUS_EXCEPTIONS = {  # Modbus Application Protocol V1.1b3, section 7
@@ -34,6 +36,31 @@ class Link(Protocol):
 
     async def close(self) -> None:
         """Let go of the port. Never raises; the next question opens it again."""
+
+
+class SerialLink(Link, Protocol):
+    """A serial line: a port of this host, or a serial server (tcp://HOST:PORT)."""
+
+    async def frames(self, framings: tuple[Framing, ...], within: float) -> list[bytes]:
+        """Frames heard since the last time this was asked with these framings, oldest first.
+
+        Waits for the first at most `within` s; then there are none. Raises LinkError.
+        """
+        ...
+
+    async def ask(
+        self,
+        request: bytes,
+        answer: tuple[Framing, ...],
+        timeout: float | None = None,  # noqa: ASYNC109 - a plain value of the contract, kept by the arbiter
+        pause: float | None = None,
+    ) -> bytes:
+        """Send `request`, and return the first frame that comes.
+
+        `timeout` (s) and `pause` (s of silence before the request) default to the link's own.
+        Raises LinkError: `timeout`, `garbled`, or the wire's own.
+        """
+        ...
 
 
 class ModbusLink(Link, Protocol):

@@ -1,0 +1,71 @@
+"""How frames lie in a stream of bytes, as data: what a Listener wants to hear, and what an answer looks like."""
+
+from typing import Literal
+
+import msgspec
+
+Checksum = Literal[
+    "sum8",  # low byte of the sum
+    "sum16",  # low two bytes of the sum, high byte first
+    "twos",  # two's complement of sum8
+    "inverted",  # one's complement of sum8
+    "xor_hex",  # exclusive or, as two hexadecimal digits
+    "crc16_modbus",  # low byte first
+    "crc16_arc",  # as up to four hexadecimal digits
+    "crc16_x25",  # low byte first
+]
+
+LONGEST = 4096  # bytes of a frame, unless said
+
+
+class Lines(msgspec.Struct, frozen=True, tag=True):
+    """Text up to LF, CR or CRLF; the frame is the line without its end. Empty lines are none."""
+
+    longest: int = LONGEST
+
+
+class Between(msgspec.Struct, frozen=True, tag=True):
+    """From `start` to `end`, both part of the frame; with `to_line_end` up to and with the line end after `end`."""
+
+    start: bytes
+    end: bytes
+    to_line_end: bool = False
+    longest: int = LONGEST
+
+
+class Headed(msgspec.Struct, frozen=True, tag=True):
+    """`header`, and the frame's own word of its length: (number & `length_mask`) + `length_adds` bytes in all.
+
+    The number has `length_size` bytes, high byte first, `length_at` bytes after the frame's begin.
+    """
+
+    header: bytes
+    length_at: int
+    length_size: Literal[1, 2] = 1
+    length_mask: int = 0xFFFF
+    length_adds: int = 0
+    checksum: Checksum | None = None
+    checked_from: int = 0  # the bytes the checksum is of: from here …
+    checked_to: int = -1  # … to here (negative: from the end); the checksum stands there
+    longest: int = LONGEST
+
+
+class Fixed(msgspec.Struct, frozen=True, tag=True):
+    """`header` and `size` bytes in all, with `tail` as the last ones."""
+
+    header: bytes
+    size: int
+    tail: bytes = b""
+    checksum: Checksum | None = None
+    checked_from: int = 0
+    checked_to: int = -1
+
+
+class Quiet(msgspec.Struct, frozen=True, tag=True):
+    """Whatever came before nothing came for `silence` seconds."""
+
+    silence: float
+    longest: int = LONGEST
+
+
+Framing = Lines | Between | Headed | Fixed | Quiet
