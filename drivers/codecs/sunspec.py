@@ -16,6 +16,8 @@ END = 0xFFFF  # id behind the last model
 MOST_MODELS = 100  # of one device; the longest known maps have some forty
 WIDEST = 33  # registers from a point to the one behind its scale factor, in models 201 to 204
 
+SPANNED = 40  # registers nobody asked for that a read may span: all of a map can be read, and a turn costs as much
+
 HEADER = struct.Struct(">HH")  # id, length
 
 Walk = Generator[tuple[int, int], bytes | None, "tuple[Model, ...]"]
@@ -89,7 +91,7 @@ class Map:
     def __init__(
         self, models: Collection[Model], max_registers: int = LONGEST_READ, only: Collection[str] | None = None
     ) -> None:
-        """`only`: readings to read; None: all. Raises DecodeError when that is nothing."""
+        """`only`: readings to read; None: all. Raises DecodeError when nothing is to be read at each poll."""
         identity: list[Register] = []
         points: list[Register] = []
         self.quantities: dict[str, Quantity] = {}
@@ -104,12 +106,11 @@ class Map:
                 identity += own
             elif own:
                 points += own + self._header(model)
-        if not identity and not points:
+        if not points:
             ids = ", ".join(str(model.id) for model in models) or "none"
             raise DecodeError(f"nothing to read in this SunSpec device; its models: {ids}")
-        # All registers of a map can be read: what lies between is no reason for another turn.
-        self.identity = plan(identity, max_registers, max_registers)
-        self.blocks: tuple[Block, ...] = plan(points, max_registers, max_registers)
+        self.identity = plan(identity, max_registers, SPANNED)
+        self.blocks: tuple[Block, ...] = plan(points, max_registers, SPANNED)
 
     def _header(self, model: Model) -> list[Register]:
         """Id and length are read along: a device that was changed or restarted may have another map."""
