@@ -1,29 +1,24 @@
-"""What goes over a link, as lines of a transcript (README.md): of one read, or all of it."""
+"""What goes over a link, as lines of a transcript (README.md): of one read, or all of it for the debug log."""
 
 import asyncio
-import time
+import logging
 from typing import Any
 
-from gateway.links.base import Link
-
-
-def frame_line(mark: str, data: bytes) -> str:
-    """A frame as it went over the wire: `>> 01 04 00 00 00 02 71 cb`."""
-    return f"{mark} {data.hex(' ')}"
+from gateway.links.base import Link, Told
 
 
 class Trace:
     """What goes over a link while the task that makes it reads: `rows` for people and programs.
 
-    A row is {"trace": ">> 01 04 00 00 00 02 71 cb", "ms": 0.4}; `ms` are from the start of the read. What others ask
-    on that link meanwhile, and what comes then, is no part of this read and stands behind a `#`.
+    A row is {"trace": ">> 01 04 00 00 00 02 71 cb", "ms": 0.4}; `ms` are from the start of the read to its first byte.
+    What others ask on that link meanwhile, and what comes then, is no part of this read and stands behind a `#`.
     """
 
-    def __init__(self, link: "Link") -> None:
+    def __init__(self, link: Link) -> None:
         self.rows: list[dict[str, Any]] = []
         self._link, self._before = link, link.trace
         self._task, self._ours, self._over = asyncio.current_task(), False, False
-        self._began = time.monotonic()
+        self._began = asyncio.get_running_loop().time()
 
     def __enter__(self) -> list[dict[str, Any]]:
         self._link.trace = self
@@ -36,12 +31,28 @@ class Trace:
             trace = trace._before
         self._link.trace = trace
 
-    def __call__(self, mark: str, data: bytes) -> None:
+    def __call__(self, mark: str, data: bytes, at: float) -> None:
         """A frame, as the link tells it."""
         if self._before is not None:
-            self._before(mark, data)
+            self._before(mark, data, at)
         if mark == ">>":
             self._ours = asyncio.current_task() is self._task
         if not self._over:
-            line = f"{'' if self._ours else '# '}{frame_line(mark, data)}"
-            self.rows.append({"trace": line, "ms": round(1000 * (time.monotonic() - self._began), 1)})
+            line = f"{'' if self._ours else '# '}{_frame(mark, data)}"
+            self.rows.append({"trace": line, "ms": round(1000 * max(0.0, at - self._began), 1)})
+
+
+def frame_log(log: logging.Logger, name: str) -> Told:
+    """Tells `log` each frame of the link `name`, at the time of its first byte: bus-1 >> 01 04 00 00 00 02 71 cb."""
+
+    def told(mark: str, data: bytes, at: float) -> None:
+        record = log.makeRecord(log.name, logging.DEBUG, __file__, 0, "%s %s", (name, _frame(mark, data)), None)
+        record.created -= asyncio.get_running_loop().time() - at
+        record.msecs = record.created % 1 * 1000
+        log.handle(record)
+
+    return told
+
+
+def _frame(mark: str, data: bytes) -> str:
+    return f"{mark} {data.hex(' ')}"

@@ -16,5 +16,7 @@ def open_link(name: str, config: "ModbusLinkConfig") -> "Link":
     module = importlib.import_module("gateway.links.modbus")
     link: Link = module.ModbusBus(name, config)
     if log.isEnabledFor(logging.DEBUG):
-        link.trace = lambda mark, data: log.debug("%s %s %s", name, mark, data.hex(" "))
+        from gateway.trace import frame_log
+
+        link.trace = frame_log(log, name)
     return link

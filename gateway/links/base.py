@@ -24,15 +24,18 @@ MODBUS_EXCEPTIONS = {  # Modbus Application Protocol V1.1b3, section 7
 }
 
 
+Told = Callable[[str, bytes, float], None]
+
+
 class Link(Protocol):
     """A usable wire. Opens when first asked, forgets itself when it breaks, opens again at the next question.
 
     `trace`, where set, is told every frame: `>>` and what was sent, in the task that asks; `<<` and what came,
-    asked for or not.
+    asked for or not; and when the first byte of it was on the wire (s, the loop's clock).
     """
 
     name: str
-    trace: Callable[[str, bytes], None] | None
+    trace: Told | None
 
     async def close(self) -> None:
         """Let go of the port. Never raises; the next question opens it again."""

@@ -13,7 +13,7 @@ from functools import partial
 from gateway.config import ModbusLinkConfig
 from gateway.errors import LinkError
 from gateway.links.arbiter import Arbiter
-from gateway.links.base import Table
+from gateway.links.base import Table, Told
 from gateway.links.modbus_port import Port, crc_ok
 from gateway.links.modbus_wire import Frame, Owed, Question, other_questions, rtu_frames, tcp_frames
 from gateway.links.refusals import exception, gone, no_answer
@@ -32,7 +32,7 @@ class ModbusBus:
 
     def __init__(self, name: str, config: ModbusLinkConfig) -> None:
         self.name = name
-        self.trace: Callable[[str, bytes], None] | None = None
+        self.trace: Told | None = None
         self._config = config
         self._turns = Arbiter()
         self._port: Port | None = None
@@ -41,7 +41,7 @@ class ModbusBus:
         self._answer: asyncio.Future[bytes] | None = None  # to that question
         self._odd = ""  # what came instead of it
         self._heard = b""  # all that came since it was asked
-        self._untold = b""  # what the trace was not told yet
+        self._untold, self._since = b"", 0.0  # what the trace was not told yet, and when that began to come
         self._begun = 0  # how much of it may be the begin of a frame
         self._unanswered = 0  # requests in a row
         self._rtu = config.kind != "tcp"
@@ -125,7 +125,7 @@ class ModbusBus:
         try:
             self._turns.byte(len(frame) * self._byte_time)
             if self.trace is not None:
-                self.trace(">>", frame)
+                self.trace(">>", frame, began)
             port.send(frame)
             pdu = await answer
         except asyncio.CancelledError:
@@ -194,6 +194,7 @@ class ModbusBus:
         new, question = data[self._begun :], self._question
         self._heard = (self._heard + new)[-KEPT:]
         if self.trace is not None:
+            self._since = self._since if self._untold else asyncio.get_running_loop().time()
             self._untold += new
         frames: list[Frame] = []
         done = len(data)
@@ -249,7 +250,7 @@ class ModbusBus:
 
     def _tell_heard(self) -> None:
         if self.trace is not None and self._untold:
-            self.trace("<<", self._untold)
+            self.trace("<<", self._untold, self._since)
         self._untold = b""
 
 

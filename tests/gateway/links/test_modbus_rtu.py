@@ -345,7 +345,7 @@ async def test_the_trace_shows_what_came_unasked(bus: Buses, serial: Ports) -> N
     peer = serial(lambda peer, request: peer.later(0.01, words(request)))
     plc = bus(peer.path)
     seen: list[tuple[str, str]] = []
-    plc.trace = lambda direction, frame: seen.append((direction, frame.hex()))
+    plc.trace = lambda direction, frame, _: seen.append((direction, frame.hex()))
     await plc.read_block(1, "input", 3, 1)
     peer.send(b"\1\2")
     await plc.read_block(2, "input", 3, 1, pause=0.02)

@@ -405,7 +405,7 @@ async def test_the_trace_shows_every_frame(bus: Buses, tcp: Any) -> None:
     _, where = await tcp(words)
     plc = bus(where)
     seen: list[tuple[str, str]] = []
-    plc.trace = lambda direction, frame: seen.append((direction, frame.hex()))
+    plc.trace = lambda direction, frame, _: seen.append((direction, frame.hex()))
     await plc.read_block(1, "input", 3, 2)
     assert seen == [
         (">>", "000100000006010400030002"),

@@ -58,7 +58,7 @@ async def test_what_nobody_asked_for_is_told_when_it_comes(bus: Buses, serial: P
     plc = bus(peer.path)
     with Trace(plc) as rows:
         await plc.read_block(1, "input", 3, 1)
-        plc.trace, own = (lambda mark, data: (own(mark, data), heard.set())), plc.trace
+        plc.trace, own = (lambda *told: (own(*told), heard.set())), plc.trace
         peer.send(b"\1\2")
         await asyncio.wait_for(heard.wait(), 5)  # no further question is needed
         plc.trace = own
@@ -69,7 +69,7 @@ async def test_a_late_answer_has_its_own_time(bus: Buses, serial: Ports) -> None
     peer = serial(lambda peer, request: peer.later(0.06 if request[0] == 1 else 0, framed(f"{request[0]:02x}04020007")))
     plc = bus(peer.path, timeout="20ms")
     late = asyncio.Event()
-    plc.trace = lambda mark, data: late.set() if mark == "<<" else None
+    plc.trace = lambda mark, *_: late.set() if mark == "<<" else None
     with Trace(plc) as rows:
         with pytest.raises(LinkError, match="no answer within 20 ms"):
             await plc.read_block(1, "input", 3, 1)
@@ -83,7 +83,7 @@ async def test_a_late_answer_has_its_own_time(bus: Buses, serial: Ports) -> None
 async def test_two_at_once(bus: Buses, serial: Ports, first_ends_first: bool) -> None:
     plc = bus(serial(answer).path)
     seen: list[str] = []
-    before = plc.trace = lambda mark, data: seen.append(mark)
+    before = plc.trace = lambda mark, *_: seen.append(mark)
     one = Trace(plc)
     rows_1 = one.__enter__()
     two = Trace(plc)
@@ -104,7 +104,7 @@ async def test_a_trace_changes_no_error(bus: Buses, serial: Ports) -> None:
     for traced in (False, True):
         plc = bus(peer.path, timeout="50ms")
         if traced:
-            plc.trace = lambda mark, data: None
+            plc.trace = lambda *_: None
         with pytest.raises(LinkError, match="an answer of unit 2"):
             await plc.read_block(1, "input", 3, 1)
         await plc.close()
