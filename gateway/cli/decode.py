@@ -30,9 +30,7 @@ EXAMPLE = "labgate decode xy_md02 0131 --context register_address=1 --context fu
 
 def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument(
-        "name", metavar="NAME", help="a profile, driver or protocol, by name or by path (.yaml, .py)"
-    )
+    parser.add_argument("name", metavar="NAME", help="a profile, driver or protocol, by name or by path (.yaml, .py)")
     parser.add_argument("input", metavar="INPUT", help="what was captured")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--hex", action="store_true", help="INPUT is bytes in hexadecimal (default)")
