@@ -68,12 +68,13 @@ class Store:
         store = cls(path, db, lock)
         try:
             async with _translated(path):
-                await db.execute("PRAGMA page_size=1024")  # measured: 30 bytes a reading against 101 on 4 kB pages
-                await db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                # Measured with rows of 100 readings (0.7 kB): 27 bytes written a reading, 31 on pages of 1 kB, of which
+                # each holds only one, and more on 4 kB. Freed pages are used again, so nothing is vacuumed.
+                await db.execute("PRAGMA page_size=2048")
                 if await store._all("PRAGMA journal_mode=WAL") != [("wal",)]:
                     raise DiskError(f"{path} cannot have a write-ahead log there; put the buffer on a local disk")
                 await db.execute("PRAGMA synchronous=FULL")
-                await db.execute("PRAGMA wal_autocheckpoint=2000")
+                await db.execute("PRAGMA wal_autocheckpoint=1000")
                 await db.execute("PRAGMA journal_size_limit=4000000")
                 await store._prepare(path)
         except BaseException:

@@ -174,7 +174,7 @@ async def test_a_file_that_may_not_grow_takes_what_the_same_transaction_frees(st
 
 async def test_the_file_is_what_the_promise_says_it_is(path: Path, store: Store) -> None:
     found = [(await store._all(f"PRAGMA {name}"))[0][0] for name in ("journal_mode", "synchronous", "page_size")]
-    assert found == ["wal", 2, 1024]  # 2 is FULL
+    assert found == ["wal", 2, 2048]  # 2 is FULL
 
 
 # -- who may open it
