@@ -73,9 +73,10 @@ def _has_none(error: LinkError) -> bool:
 
 @dataclass
 class Walked:
-    """What the last walk found."""
+    """What the last walk found; of the identity by SunSpec's names."""
 
     map: Map | None = None
+    identity: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,10 @@ class SunSpec(Polled):
                     raise
                 self.walked.map = None
         known = await self._walk()
-        identity = known_identity([reading for block in known.identity for reading in await self._decoded(block)])
+        own = known_identity([reading for block in known.identity for reading in await self._decoded(block)])
         readings = await self._poll(known)
-        self.walked.map = known
-        return identity + readings
+        self.walked.map, self.walked.identity = known, {r.name: str(r.value) for r in own}
+        return own + readings
 
     async def _walk(self) -> Map:
         walked = walk(BASES if self.options.base is None else (self.options.base,))
@@ -136,6 +137,12 @@ class SunSpec(Polled):
     async def _read(self, address: int, count: int) -> bytes:
         o = self.options
         return await self.link.read_block(o.unit_id, "holding", address, count, o.timeout, o.pause)
+
+    def identity(self) -> dict[str, str | None]:
+        """Maker and model, serial number and version of the first common model."""
+        told = self.walked.identity
+        model = " ".join(told[name] for name in ("Mn", "Md") if name in told)
+        return {"model": model or None, "serial": told.get("SN"), "firmware": told.get("Vr")} if told else {}
 
     def quantities(self) -> dict[str, Quantity]:
         """Known only after the first read: it depends on the device which models it has."""

@@ -1,4 +1,4 @@
-"""A driver with a name: asks on a fixed grid, stamps, checks and hands samples over; knows its own state."""
+"""A driver with a name: asks on a fixed grid or listens, stamps, checks, hands samples over; knows its own state."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,10 @@ from typing import Literal, get_args
 from gateway import payload
 from gateway.clock import Clock
 from gateway.config import DeviceConfig
-from gateway.driver import Polled
+from gateway.driver import Driver, Listener, Polled
 from gateway.errors import DecodeError, LabgateError, LinkError, Reason
 from gateway.links.arbiter import URGENT
+from gateway.listening import Ear, next_readings
 from gateway.links.base import Link
 from gateway.pace import Pace
 from gateway.reading import Quantity, Reading, Sample, Stamp
@@ -35,7 +36,7 @@ class Device:
     def __init__(
         self,
         config: DeviceConfig,
-        driver: Polled,
+        driver: Driver,
         clock: Clock,
         taken: Callable[["Device", Sample, bytes], None],
         told: Callable[["Device"], None],
@@ -51,13 +52,20 @@ class Device:
         self.failures = 0  # in a row
         self.lost = Counter[Reason]()  # polls that gave nothing, by reason
         self._unanswered = 0  # failures in a row with no answer at all
-        self._pace = Pace(config.every, alone, time.monotonic())
+        self._pace = Pace(config.every or 1.0, alone, time.monotonic())
         self._woken = asyncio.Event()
         self.quantities: dict[str, Quantity] = driver.quantities()
         self.identity = driver.identity()
         self.renamed: dict[str, str] = {}  # legal name -> the device's own
         self._shape = payload.Shape()
         self._taken, self._told = taken, told
+
+    async def run(self, phase: float) -> None:
+        """Listen for ever, or ask, `phase` (0 … 1) into the period."""
+        if isinstance(self.driver, Listener):
+            await Ear(self, self.driver, self.driver.link).listen()
+        else:
+            await self.poll(phase)
 
     async def poll(self, phase: float) -> None:
         """Ask for ever. The first time at once, then on a grid of `every` (s) that begins `phase` (0 … 1) into it."""
@@ -78,7 +86,7 @@ class Device:
     async def ask(self) -> None:
         """One turn: read, and hand over what came, or note why nothing came."""
         try:
-            self.got(await self.driver.read())
+            self.got(await self._read())
         except (LinkError, DecodeError) as error:
             self.failed(error)
 
@@ -86,7 +94,7 @@ class Device:
         """What the device says now, checked and named as in a sample, but never numbered. Raises LabgateError."""
         token = URGENT.set(True)  # somebody waits for it: before the polls of others
         try:
-            readings = self._named(await self.driver.read())
+            readings = self._named(await self._read())
             self._woken.set()  # it answers: whatever the polls have found
             shape = payload.Shape()
             shape.learn(readings)
@@ -98,6 +106,13 @@ class Device:
             raise LinkError(f"the driver failed: {type(error).__name__}: {error}", "bug") from error
         finally:
             URGENT.reset(token)
+
+    async def _read(self) -> list[Reading]:
+        driver = self.driver
+        if isinstance(driver, Listener):
+            return await next_readings(self, driver, driver.link)
+        assert isinstance(driver, Polled), "the configuration admits no other drivers"
+        return await driver.read()
 
     def got(self, readings: list[Reading]) -> None:
         """A good answer: stamp it, hand the sample over. Raises DecodeError for what is no value."""
@@ -123,7 +138,9 @@ class Device:
         answered = isinstance(error, DecodeError) or (isinstance(error, LinkError) and error.answered)
         self._unanswered = 0 if answered else self._unanswered + 1
         state: State = "degraded"
-        if isinstance(error, LinkError) and (self.failures >= _UNREACHABLE_AFTER or self.last is None):
+        if error.reason == "silent":
+            state = "silent"
+        elif isinstance(error, LinkError) and (self.failures >= _UNREACHABLE_AFTER or self.last is None):
             state = "unreachable"
         if (state, error.reason) != (self.state, self.reason):
             self._become(state, error.reason, str(error))
@@ -195,7 +212,7 @@ class Device:
     def _learn(self, readings: list[Reading]) -> None:
         """Names or units that were not there before; a device that says who it is says so in readings of its own."""
         self._shape.learn(readings)
-        old = self.quantities
+        old = self.driver.quantities() | self.quantities  # some drivers know only after the first read
         known = {r.name: Quantity(r.unit, old[r.name].kind) if r.name in old else Quantity(r.unit) for r in readings}
         identity = self.driver.identity()
         if not known.items() <= self.quantities.items() or identity != self.identity:
@@ -231,5 +248,4 @@ def make_device(
 ) -> Device:
     """A device with its driver on its link; `alone`: no other device is on that."""
     driver = config.driver_class(config.options, links[config.link] if config.link else None)
-    assert isinstance(driver, Polled), "the configuration admits no other drivers"
     return Device(config, driver, clock, taken, told, alone)

@@ -99,8 +99,10 @@ def holds(found: dict[str, Any], told: dict[str, Any]) -> bool:
 async def test_an_inverter(device: Device, base: int) -> None:
     memory = Memory(base, [COMMON, INVERTER])
     driver = await device(memory)
+    assert driver.identity() == {}
     first = values(await driver.read())
     assert holds(first, expected("sunspec-103") | expected("sunspec-common-test"))
+    assert driver.identity() == {"model": "SunSpecTest TestDevice-1", "serial": "sn-123456789", "firmware": "1.2.3"}
     memory.asked.clear()
     again = values(await driver.read())
     assert holds(again, expected("sunspec-103"))

@@ -40,7 +40,7 @@ class Scripted(Polled):
     asked: list[float] = field(default_factory=list)
 
     def quantities(self) -> dict[str, Quantity]:
-        return self.known
+        return dict(self.known)
 
     def identity(self) -> dict[str, str | None]:
         return dict(self.said)
@@ -331,6 +331,13 @@ def test_names_are_legal_and_different_and_the_devices_own_are_told(polls: list[
     quantities: Any = bench.device.meta()["quantities"]
     for name, own in bench.device.renamed.items():
         assert name not in quantities or quantities[name]["name"] == own
+
+
+async def test_a_driver_may_know_its_quantities_only_after_the_first_read() -> None:
+    bench = Bench([Reading("WH", 1180, "Wh")])
+    bench.driver.known["WH"] = Quantity("Wh", "counter")
+    await bench.asks(1)
+    assert bench.device.meta()["quantities"] == {"WH": {"unit": "Wh", "kind": "counter"}}
 
 
 async def test_one_value_too_many_is_passed_over_and_the_first_ones_stay() -> None:
