@@ -25,6 +25,7 @@ class ModbusOptions(Options):
     unit_id: int = 1
     max_registers: int = LONGEST_READ  # longest read the device takes; bits have their own limit, 2000
     max_gap: int = 0  # registers nobody asked for that a read may span
+    one_table: bool = False  # functions 3 and 4 answer alike: a capture of either decodes
     registers: tuple[Register, ...]
     only: tuple[str, ...] | None = None  # read no others
     timeout: Duration | None = None  # the link's own unless said
@@ -179,5 +180,6 @@ class Modbus(Polled):
     @classmethod
     def decode_input(cls, options: Options | None, data: bytes, context: Mapping[str, str]) -> list[Reading]:
         """A whole RTU frame, or the bare words of one; `context` as in drivers/codecs/modbus_capture.py."""
-        registers = options.asked if isinstance(options, ModbusOptions) else None
-        return decode_capture(registers, data, context)
+        if not isinstance(options, ModbusOptions):
+            return decode_capture(None, data, context)
+        return decode_capture(options.asked, data, context, options.one_table)

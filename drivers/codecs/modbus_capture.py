@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -34,14 +34,19 @@ class Capture:
         return bits.to_bytes((count + 7) // 8, "little")
 
 
-def decode_capture(registers: Sequence[Register] | None, data: bytes, context: Mapping[str, str]) -> list[Reading]:
+def decode_capture(
+    registers: Sequence[Register] | None, data: bytes, context: Mapping[str, str], one_table: bool = False
+) -> list[Reading]:
     """Readings of the registers that lie wholly inside the capture; with no register list, of what `context` says.
 
     `context`, all optional but the address where registers are listed: `register_address`, `register_count`,
     `function` (1 coils, 2 discrete inputs, 3 holding, 4 input registers), `unit_id`, `framing` (RTU: a whole frame);
-    with no list `data_type`, `word_order`, `scale` (`0.01 W`: with its unit). Raises DecodeError.
+    with no list `data_type`, `word_order`, `scale` (`0.01 W`: with its unit). `one_table`: the device's holding and
+    input registers are the same. Raises DecodeError.
     """
     capture = frame_or_words(data, context)
+    if one_table and capture.table not in BIT_TABLES:
+        capture = replace(capture, table=None)
     if registers is None:
         registers = _described(capture, context)
         capture = Capture(capture.table or "holding", capture.address or 0, capture.count, capture.data)

@@ -133,6 +133,14 @@ def test_exactly_the_registers_that_lie_inside() -> None:
     assert decode(words, only, register_address="0") == {"voltage_l2": 230.2}
 
 
+def test_a_device_whose_tables_are_one_is_decoded_by_either_function() -> None:
+    words, at = "091b0000", {"register_address": "0"}
+    for function in ("3", "4"):
+        assert decode(words, profile("carlo_gavazzi_em340"), function=function, **at) == {"voltage_l1": 233.1}
+    with pytest.raises(DecodeError):
+        decode("0100", profile("carlo_gavazzi_em340"), function="1", **at)
+
+
 def test_frames_are_known_by_length_or_checksum() -> None:
     meter = profile("eastron_sdm630")
     assert decode("010404436633341b38", meter, register_address="0") == {"voltage_l1": 230.20001}
