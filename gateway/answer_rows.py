@@ -25,7 +25,7 @@ def device_row(device: "Device") -> dict[str, Any]:
         "text": device.text,
         "link": c.link,
         "age": None if device.last is None else max(now - device.last.wall / 1e9, 0.0),
-        "asked": 1 / c.every,
+        "asked": 1 / c.every if c.every else None,
         "achieved": device.rate(),
         "lost": dict(device.lost),
     }

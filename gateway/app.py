@@ -83,7 +83,7 @@ class App:
                 parts = [group.create_task(service()) for service in services]
                 spread = phases([device.config.link for device in self.devices.values()])
                 for phase, device in zip(spread, self.devices.values(), strict=True):
-                    poll = partial(device.poll, phase)
+                    poll = partial(device.run, phase)
                     parts.append(group.create_task(keep_running(device.name, poll, device.broken)))
                 uplink = self.uplink and group.create_task(keep_running("uplink", self.uplink.run, lambda _: None))
                 if self.uplink:

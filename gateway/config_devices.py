@@ -3,18 +3,23 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
 from gateway.config_models import DEVICE_KEYS, DeviceKeys, ModbusLinkConfig
-from gateway.driver import Driver, Options, driver_names, link_shape, load_driver, options_model
+from gateway.driver import Driver, Options, Polled, driver_names, link_shape, load_driver, options_model
 from gateway.errors import ConfigError
-from gateway.links.base import Link, ModbusLink
+from gateway.links.base import Link
 from gateway.problem import Fault, Problem, Way, group_of_keys, halves, one_line, or_known, show
 from gateway.profile import PROFILE_KEYS, Profile, ProfileFile, read_profile
 from gateway.validation import bool_faults, check_keys, faults, unit_faults
 from gateway.yamltext import Document
+
+if TYPE_CHECKING:
+    from gateway.config_serial import SerialLinkConfig
+
+    LinkConfig = ModbusLinkConfig | SerialLinkConfig
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class DeviceConfig:
     version: str | None  # the profile's
     options: Options
     link: str | None
-    every: float
+    every: float  # 0: each time the device speaks by itself
     silent_after: float | None
     klass: Literal["alarm", "normal", "bulk"]
     labels: dict[str, str]
@@ -40,7 +45,7 @@ class DeviceConfig:
 class Links:
     """The links devices may name: usable ones, and those spoiled by an error, with that error."""
 
-    usable: dict[str, ModbusLinkConfig]
+    usable: "dict[str, LinkConfig]"
     spoiled: dict[str, Problem] = field(default_factory=dict)
 
 
@@ -147,7 +152,7 @@ class _Entry:
             version=profile.version if profile else None,
             options=reader.shared(options, profile),
             link=keys.link,
-            every=keys.every or (profile.every if profile else None) or 1.0,
+            every=keys.every or (profile.every if profile else None) or (1.0 if issubclass(driver, Polled) else 0.0),
             silent_after=keys.silent_after or (profile.silent_after if profile else None),
             klass=keys.klass,
             labels=keys.labels,
@@ -198,9 +203,9 @@ class _Entry:
             if name not in links.usable:
                 instead = or_known(name, sorted({*links.usable, *links.spoiled})) or "add it under links:"
                 self.say(Fault(("link",), f"no link {show(name)}", instead))
-            elif shape not in (ModbusLink, Link):
+            elif shape not in (links.usable[name].shape, Link):
                 instead = f"driver {driver_name} needs {_kind(shape)}"
-                self.say(Fault(("link",), f"{show(name)} is a modbus link", instead))
+                self.say(Fault(("link",), f"{show(name)} is {_kind(links.usable[name].shape)}", instead))
 
     def options(self, model: type[Options], driver_name: str, profile: ProfileFile | None) -> Options | None:
         """The driver's options: the profile's, overridden by the device's own."""

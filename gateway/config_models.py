@@ -7,7 +7,7 @@ names are taken as they are. Validators raise ValueError with the text `what is 
 import os
 import stat
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -22,15 +22,18 @@ from pydantic import (
 )
 
 from gateway.amounts import DURATION_SCHEMA, Duration, DurationOrZero, Size
+from gateway.links.base import ModbusLink
 from gateway.names import check_gateway
 from gateway.problem import show
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A group of keys: unknown ones are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class GatewayConfig(_Part):
+class GatewayConfig(Part):
     """This gateway."""
 
     id: Annotated[str, AfterValidator(check_gateway)]
@@ -90,7 +93,7 @@ def _off(value: Any) -> Any:
 _DURATION_OR_OFF: Any = {"anyOf": [DURATION_SCHEMA, {"const": "off"}]}
 
 
-class HubConfig(_Part):
+class HubConfig(Part):
     """The hub's MQTT broker."""
 
     url: str
@@ -125,7 +128,7 @@ class HubConfig(_Part):
         example = "write mqtts://HOST:8883 or mqtt://HOST:1883"
         if "://" not in url:
             raise ValueError(f"{show(url)} is not the address of a broker; {example}")
-        parts = _split(url, example)
+        parts = split_url(url, example)
         if parts.scheme not in ("mqtt", "mqtts"):
             raise ValueError(f"{parts.scheme}:// is not spoken here; {example}")
         if "@" in parts.netloc:
@@ -160,7 +163,7 @@ class HubConfig(_Part):
         return prefix
 
 
-class BufferConfig(_Part):
+class BufferConfig(Part):
     """Where samples wait until the hub has confirmed them."""
 
     path: Path = Path("/var/lib/labgate/buffer.db")
@@ -183,8 +186,10 @@ class BufferConfig(_Part):
         return size
 
 
-class ModbusLinkConfig(_Part):
+class ModbusLinkConfig(Part):
     """A Modbus bus: `tcp://HOST:PORT`, `rtu+tcp://HOST:PORT`, or the path of a serial port."""
+
+    shape: ClassVar[type] = ModbusLink
 
     modbus: str
     baudrate: int = Field(default=9600, ge=50, le=4_000_000)
@@ -220,7 +225,7 @@ class ModbusLinkConfig(_Part):
             return where
         if "://" not in where:
             raise ValueError(f"{show(where)} is not a Modbus bus; {example}")
-        parts = _split(where, example)
+        parts = split_url(where, example)
         if parts.scheme not in ("tcp", "rtu+tcp"):
             raise ValueError(f"{parts.scheme}:// is not spoken here; {example}")
         if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
@@ -228,7 +233,7 @@ class ModbusLinkConfig(_Part):
         return f"{parts.scheme}://{parts.netloc}"
 
 
-def _split(url: str, example: str) -> SplitResult:
+def split_url(url: str, example: str) -> SplitResult:
     """Take a URL apart. Raises ValueError unless it has a host, and no port or a valid one."""
     if not url.isprintable() or " " in url:
         raise ValueError(f"{show(url)} holds a character that no address has; {example}")
@@ -242,7 +247,7 @@ def _split(url: str, example: str) -> SplitResult:
     return parts
 
 
-class DeviceKeys(_Part):
+class DeviceKeys(Part):
     """The keys every device may have; all others are its driver's options."""
 
     driver: str | None = Field(default=None, min_length=1, max_length=255)

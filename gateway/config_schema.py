@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from gateway.amounts import DURATION_SCHEMA, SIZE_SCHEMA
 from gateway.config_models import BufferConfig, DeviceKeys, GatewayConfig, HubConfig, ModbusLinkConfig
+from gateway.config_serial import SerialLinkConfig
 from gateway.driver import driver_names, load_driver, options_model
 from gateway.errors import ConfigError
 from gateway.names import FACTORY, NAME_PATTERN
@@ -32,7 +33,13 @@ def schema() -> _Schema:
             "gateway": gateway,
             "hub": _model(HubConfig, defs),
             "buffer": _model(BufferConfig, defs),
-            "links": _named(_model(ModbusLinkConfig, defs)),
+            "links": _named(
+                {
+                    "if": {"required": ["serial"]},
+                    "then": _model(SerialLinkConfig, defs),
+                    "else": _model(ModbusLinkConfig, defs),
+                }
+            ),
             "devices": _named(_device(defs)),
             "web": {"description": "The web page comes with a later release."},
         },

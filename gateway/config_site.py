@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,9 +17,23 @@ from gateway.yamltext import Document
 
 _FATAL = ("file", "gateway", "hub", "buffer")
 _TOP = ("gateway", "hub", "buffer", "links", "devices", "web")
-_LATER = {"serial": "serial links", "ble": "radio links"}
+_LATER = {"ble": "radio links"}
 
 _M = TypeVar("_M", bound=BaseModel)
+
+if TYPE_CHECKING:
+    from gateway.config_serial import SerialLinkConfig
+
+    LinkConfig = ModbusLinkConfig | SerialLinkConfig
+
+
+def _link_model(raw: Any) -> "type[ModbusLinkConfig] | type[SerialLinkConfig]":
+    """The kind of a link is the key that names its wire; each is loaded when it is used."""
+    if isinstance(raw, dict) and "serial" in raw and "modbus" not in raw:
+        from gateway.config_serial import SerialLinkConfig
+
+        return SerialLinkConfig
+    return ModbusLinkConfig
 
 
 @dataclass
@@ -30,7 +44,7 @@ class Site:
     gateway: GatewayConfig = field(default_factory=lambda: GatewayConfig.model_construct(id="unnamed"))
     hub: HubConfig | None = None
     buffer: BufferConfig = field(default_factory=BufferConfig)
-    links: dict[str, ModbusLinkConfig] = field(default_factory=dict)
+    links: "dict[str, LinkConfig]" = field(default_factory=dict)
     devices: dict[str, DeviceConfig] = field(default_factory=dict)
     disabled: dict[str, Problem] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -172,9 +186,9 @@ class SiteReader:
             way = ("links", name)
             later = [key for key in _LATER if isinstance(raw, dict) and key in raw]
             for key in later:
-                text = f"{_LATER[key]} come with a later release, this one speaks Modbus only"
+                text = f"{_LATER[key]} come with a later release, this one speaks Modbus and serial lines"
                 self.say(doc, Fault((*way, key), text, "remove this link and its devices", at_key=True), _part(way))
-            config = None if later else self.checked(ModbusLinkConfig, raw, way, doc)
+            config = None if later else self.checked(_link_model(raw), raw, way, doc)
             if config is not None and isinstance(name, str):
                 links.usable[name] = config
         for name in {p.part.removeprefix("links."): None for p in self.site.problems if p.part.startswith("links.")}:

@@ -14,8 +14,8 @@ from gateway.config import DeviceConfig
 from gateway.driver import Driver, Listener, Polled
 from gateway.errors import DecodeError, LabgateError, LinkError, Reason
 from gateway.links.arbiter import URGENT
-from gateway.listening import Ear, next_readings
 from gateway.links.base import Link
+from gateway.listening import Ear, next_readings
 from gateway.pace import Pace
 from gateway.reading import Quantity, Reading, Sample, Stamp
 
@@ -54,6 +54,7 @@ class Device:
         self._unanswered = 0  # failures in a row with no answer at all
         self._pace = Pace(config.every or 1.0, alone, time.monotonic())
         self._woken = asyncio.Event()
+        self.interval = 0.0  # s between samples of a device that speaks by itself, as seen of late
         self.quantities: dict[str, Quantity] = driver.quantities()
         self.identity = driver.identity()
         self.renamed: dict[str, str] = {}  # legal name -> the device's own
@@ -166,7 +167,9 @@ class Device:
         return found
 
     def rate(self) -> float:
-        """Achieved reads a second, of late."""
+        """Achieved reads, or samples heard, a second, of late."""
+        if isinstance(self.driver, Listener):
+            return 1 / self.interval if self.interval else 0.0
         return self._pace.achieved()
 
     def meta(self) -> dict[str, object]:
@@ -182,7 +185,8 @@ class Device:
             name: {"unit": q.unit, "kind": q.kind} | ({"name": self.renamed[name]} if name in self.renamed else {})
             for name, q in self.quantities.items()
         }
-        found["every"] = c.every
+        if c.every:
+            found["every"] = c.every
         if c.silent_after is not None:
             found["silent_after"] = c.silent_after
         return found

@@ -19,7 +19,7 @@ def warnings(site: Site, docs: Sequence[Document], loads: Sequence[Load]) -> lis
     """Devices that cannot be read as often as asked, buses asked for too much, time-outs too short for an answer."""
     found = []
     for load in loads:
-        config = site.links[load.link]
+        config = load.config
         for device in load.devices:
             if device.time > device.every:
                 way: Way = ("devices", device.name, "every")
@@ -65,7 +65,7 @@ def slower(devices: Sequence[Asked]) -> tuple[float, list[Asked]]:
 
 
 def _too_much(site: Site, load: Load) -> tuple[str, str]:
-    config = site.links[load.link]
+    config = load.config
     text = f'"{load.link}" is asked for {load.share:.3g} times of what {load.line} can carry'
     if load.pauses > load.share / 4:
         text += f" (pauses take {load.pauses:.2g} of it)"
@@ -88,7 +88,7 @@ def _slow(site: Site, load: Load, device: Asked) -> tuple[str, str]:
     turns = show.plural(len(device.turns), "turn")
     text = f"one read takes {show.seconds(device.time)} ({turns} at {load.line}), every is {written(device.every)}"
     ways = [f"every: {written(handsome(device.time / FULL))}"]
-    if faster := _faster(site.links[load.link], [site.devices[device.name]]):
+    if faster := _faster(load.config, [site.devices[device.name]]):
         ways.append(f"baudrate: {faster} where the device can")
     return text, f"write {', or '.join(ways)}, or read less (only)"
 

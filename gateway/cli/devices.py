@@ -30,7 +30,7 @@ def run(args: Namespace) -> int:
                     row["state"],
                     row.get("link"),
                     show.age(row.get("age")),
-                    show.rate(row["asked"]) if "asked" in row else None,
+                    show.rate(row["asked"]) if row.get("asked") else None,
                     show.rate(row["achieved"]) if "achieved" in row else None,
                     row["text"] or _lost(row.get("lost", {})),
                 )

@@ -57,6 +57,7 @@ def _ports(as_json: bool) -> None:
 
 async def _scan(args: Namespace) -> None:
     from gateway.cli import site
+    from gateway.config import ModbusLinkConfig
     from gateway.links import open_link
     from gateway.problem import or_known
 
@@ -64,6 +65,8 @@ async def _scan(args: Namespace) -> None:
     config = found.links.get(args.link)
     if config is None:
         raise ConfigError(f"no link {args.link!r}; {or_known(args.link, found.links) or 'none is configured'}")
+    if not isinstance(config, ModbusLinkConfig):
+        raise ConfigError(f"{args.link} is no Modbus link; name one, or none for the ports of this host")
     units = args.units or _UNITS
     within = config.timeout if args.timeout is None else args.timeout
     if not args.json:

@@ -82,7 +82,7 @@ async def _dry_run(found: "Site", configs: "list[DeviceConfig]", args: Namespace
     try:
         async with asyncio.TaskGroup() as group:
             polls = [
-                group.create_task(keep_running(d.name, partial(d.poll, place / len(devices)), d.broken))
+                group.create_task(keep_running(d.name, partial(d.run, place / len(devices)), d.broken))
                 for place, d in enumerate(devices)
             ]
             try:

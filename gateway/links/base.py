@@ -44,8 +44,8 @@ class Link(Protocol):
 class SerialLink(Link, Protocol):
     """A serial line: a port of this host, or a serial server (tcp://HOST:PORT)."""
 
-    async def frames(self, framings: tuple[Framing, ...], within: float) -> list[bytes]:
-        """Frames heard since the last time this was asked with these framings, oldest first.
+    async def frames(self, ear: str, framings: tuple[Framing, ...], within: float) -> list[bytes]:
+        """Frames heard since the last time this ear was asked for, oldest first; each listener has its own.
 
         Waits for the first at most `within` s; then there are none. Raises LinkError.
         """

@@ -25,25 +25,33 @@ class Lines(msgspec.Struct, frozen=True, tag=True):
 
 
 class Between(msgspec.Struct, frozen=True, tag=True):
-    """From `start` to `end`, both part of the frame; with `to_line_end` up to and with the line end after `end`."""
+    """From `start` to `end`, both part of the frame; with `to_line_end` up to the line end after `end`, without it.
+
+    Another `start` before the end begins the frame anew. With `text` no control characters are in between but TAB,
+    CR and LF.
+    """
 
     start: bytes
     end: bytes
     to_line_end: bool = False
+    text: bool = False
     longest: int = LONGEST
 
 
 class Headed(msgspec.Struct, frozen=True, tag=True):
     """`header`, and the frame's own word of its length: (number & `length_mask`) + `length_adds` bytes in all.
 
-    The number has `length_size` bytes, high byte first, `length_at` bytes after the frame's begin.
+    The number has `length_size` bytes, high byte first, `length_at` bytes after the frame's begin; its bits outside
+    the mask are `length_rest`. `tail` are the last bytes of the frame.
     """
 
     header: bytes
     length_at: int
     length_size: Literal[1, 2] = 1
     length_mask: int = 0xFFFF
+    length_rest: int = 0
     length_adds: int = 0
+    tail: bytes = b""
     checksum: Checksum | None = None
     checked_from: int = 0  # the bytes the checksum is of: from here …
     checked_to: int = -1  # … to here (negative: from the end); the checksum stands there

@@ -4,6 +4,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.errors import LinkError
+
+if TYPE_CHECKING:
+    from gateway.config_serial import UsbPort
 
 SYS, DEV, PROC = Path("/sys/class/tty"), Path("/dev"), Path("/proc")
 _UNKNOWN_UART = "0"  # serial_core's type of a port for which no chip was found
@@ -33,6 +39,23 @@ def serial_ports() -> list[Port]:
     by_id = {os.path.realpath(link): str(link) for link in _entries(DEV / "serial" / "by-id")}
     ports = [_port(tty, by_id) for tty in _entries(SYS) if _has_hardware(tty)]
     return sorted(ports, key=lambda port: (len(port.path), port.path))
+
+
+def find_port(usb: "UsbPort", link: str) -> str:
+    """The path of the one port that is meant. Raises LinkError where there is none, or more than one."""
+    found = [
+        port.path
+        for port in serial_ports()
+        if (usb.vid in (None, port.vid) and usb.pid in (None, port.pid))
+        and (usb.serial in (None, port.serial) and usb.path in (None, port.usb_path))
+        and port.usb_path is not None
+    ]
+    if len(found) > 1:
+        text = f"{usb} is {' and '.join(found)}: link {link}; add path (`labgate scan` tells it)"
+        raise LinkError(text, "configuration")
+    if not found:
+        raise LinkError(f"{usb} is not there: link {link}; plug it in, or correct it (`labgate scan`)", "missing")
+    return found[0]
 
 
 def _port(tty: Path, by_id: dict[str, str]) -> Port:

@@ -107,7 +107,8 @@ def test_a_factory_name_is_refused(tmp_path, monkeypatch, host):
 
 BROKER = "write mqtts://HOST:8883 or mqtt://HOST:1883"
 BUS = "write tcp://HOST:502, rtu+tcp://HOST:PORT or /dev/serial/by-id/…"
-LATER = "links come with a later release, this one speaks Modbus only; remove this link and its devices"
+SERIAL = 'write /dev/serial/by-id/…, tcp://HOST:PORT, or {usb: {path: "1-1.3"}}'
+LATER = "links come with a later release, this one speaks Modbus and serial lines; remove this link and its devices"
 DURATION = "write it like 250ms, 1s, 5min or 24h"
 NAME = 'cannot be a name (only A-Z, a-z, 0-9, "-", "_" and ".", beginning with a letter or digit)'
 
@@ -200,8 +201,22 @@ NAME = 'cannot be a name (only A-Z, a-z, 0-9, "-", "_" and ".", beginning with a
         ("links: {a: {modbus: /dev/x, parity: »e}}", '"e" is not N, E or O; did you mean "E"?'),
         ("links: {a: {modbus: /dev/x, bytesize: »9}}", "9 is not 7 or 8; write 7 or 8"),
         ("links: {a: {modbus: /dev/x, timeout: »0s}}", f"a duration of 0 makes no sense here; {DURATION}"),
-        ("links: {a: {»serial: /dev/x, baudrate: 1}}", f"serial {LATER}"),
-        ("links: {a: {»serial: {usb: {vid: 1}}}}", f"serial {LATER}"),
+        ("links: {a: {serial: »x}}", f'"x" is no serial port; {SERIAL}'),
+        ("links: {a: {serial: »3}}", f"3 is no serial port; {SERIAL}"),
+        ("links: {a: {serial: »tcp://h}}", f'"tcp://h" lacks a port; {SERIAL}'),
+        ("links: {a: {serial: »http://h:1}}", f"http:// is not spoken here; {SERIAL}"),
+        ("links: {a: {serial: »{uzb: 1}}}", f"a port is named by usb alone; {SERIAL}"),
+        ("links: {a: {serial: »{usb: {pad: 1}}}}", 'unknown key "pad" of usb; write vid, pid, serial or path'),
+        ("links: {a: {serial: »{usb: {vid: x}}}}", '"x" is no USB id; write it like 0x0403'),
+        ("links: {a: {serial: »{usb: {path: 1.3}}}}", "path is no text; write it in quotes"),
+        (
+            "links: {a: {serial: »{usb: {}}}}",
+            'any port would do; write vid and pid, serial, or path: "1-1.3"',
+        ),
+        (
+            "links: {a: {»unit: 1, serial: /dev/x}}",
+            'unknown key "unit"; known here: baudrate, bytesize, dtr, parity, pause, rts, serial, stopbits, timeout',
+        ),
         ("links: {a: {»ble: hci0}}", f"radio {LATER}"),
         ("links: {»a: {modbus: /dev/x}}", 'warning: no device uses link "a"; remove it, or name it in a device'),
     ],

@@ -1,0 +1,297 @@
+"""A serial line: a port of this host, or a serial server over TCP. The only user of pyserial, which opens ports.
+
+Whoever listens has an ear of its own on the line; who asks takes turns, and hears the first frame that comes.
+"""
+
+import asyncio
+import contextlib
+import os
+import termios
+from collections.abc import Callable
+from functools import partial
+
+import serial
+
+from gateway.config_serial import SerialLinkConfig
+from gateway.errors import LinkError
+from gateway.links.arbiter import Arbiter
+from gateway.links.framing import Framing, Quiet
+from gateway.links.parser import Parser
+from gateway.links.ports import find_port
+from gateway.links.refusals import connection_refused, port_refused
+
+CHUNK = 4096  # bytes read at once: others have their turn in between
+MOST_FRAMES = 1000  # that wait for who listens; of more the oldest are passed over
+KEPT = 512  # bytes of what came unasked, for a text
+
+
+class Ear:
+    """What one listener has heard and not yet fetched."""
+
+    def __init__(self, framings: tuple[Framing, ...]) -> None:
+        self.parser = Parser(framings)
+        self.quiet = max((f.silence for f in framings if isinstance(f, Quiet)), default=None)
+        self.passed_over = 0  # frames nobody fetched in time
+        self.waiter: asyncio.Future[None] | None = None
+        self._frames: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def hear(self, data: bytes) -> None:
+        """Bytes that came."""
+        self._take(self.parser.feed(data))
+        if self.quiet is not None:
+            if self._timer is not None:
+                self._timer.cancel()
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self.quiet, lambda: self._take(self.parser.quiet()))
+
+    def fetch(self) -> list[bytes]:
+        """All frames, oldest first."""
+        frames, self._frames = self._frames, []
+        return frames
+
+    def wake(self, error: LinkError | None = None) -> None:
+        """Tell who waits, if anybody does."""
+        if self.waiter is not None and not self.waiter.done():
+            if error is None:
+                self.waiter.set_result(None)
+            else:
+                self.waiter.set_exception(error)
+
+    def _take(self, frames: list[bytes]) -> None:
+        if frames:
+            self._frames += frames
+            if (many := len(self._frames) - MOST_FRAMES) > 0:
+                del self._frames[:many]
+                self.passed_over += many
+            self.wake()
+
+
+class SerialLine:
+    """One serial line; fulfils gateway.links.base.SerialLink."""
+
+    def __init__(self, name: str, config: SerialLinkConfig) -> None:
+        self.name = name
+        self.trace: Callable[[str, bytes], None] | None = None
+        self._config = config
+        self._turns = Arbiter()
+        self._opening = asyncio.Lock()
+        self._wire: _Port | _Connection | None = None
+        self._was_there = False
+        self._ears: dict[str, Ear] = {}
+        self._parser: Parser | None = None  # of the answer that is waited for
+        self._answer: asyncio.Future[bytes] | None = None
+        self._heard = b""  # since the request
+
+    async def close(self) -> None:
+        """Let go of the port. Never raises; the next question opens it again."""
+        if self._wire is not None:
+            self._lost(None)
+            await asyncio.sleep(0)  # a TCP transport closes its socket in the next round of the loop
+
+    async def frames(self, ear: str, framings: tuple[Framing, ...], within: float) -> list[bytes]:
+        """Frames for an ear, as gateway.links.base.SerialLink says."""
+        mine = self._ears.get(ear)
+        if mine is None:
+            mine = self._ears[ear] = Ear(framings)
+        if self._wire is None:
+            await self._open()
+        if frames := mine.fetch():
+            return frames
+        mine.waiter = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await mine.waiter
+        mine.waiter = None
+        return mine.fetch()
+
+    async def ask(
+        self,
+        request: bytes,
+        answer: tuple[Framing, ...],
+        timeout: float | None = None,  # noqa: ASYNC109 - a plain value of the contract, kept by the arbiter
+        pause: float | None = None,
+    ) -> bytes:
+        """One question, as gateway.links.base.SerialLink says."""
+        within = self._config.timeout if timeout is None else timeout
+        await self._turns.take(0)
+        free: Callable[[], object] = self._turns.free
+        try:
+            if self._wire is None:
+                await self._open()
+            await self._turns.keep_silence(self._config.pause if pause is None else pause)
+            loop = asyncio.get_running_loop()
+            self._parser, self._heard = Parser(answer), b""
+            mine: asyncio.Future[bytes] = loop.create_future()
+            self._answer = mine
+            until = loop.time() + within
+            try:
+                self._send(request)
+                async with asyncio.timeout_at(until):
+                    return await mine
+            except TimeoutError:
+                free = partial(self._turns.free_when_quiet, 0, within)
+                raise self._no_answer(within) from None
+            except asyncio.CancelledError:
+                free = partial(loop.call_at, until, self._turns.free_when_quiet, 0, within)
+                raise
+            finally:
+                self._parser = self._answer = None
+        finally:
+            free()
+
+    def _send(self, request: bytes) -> None:
+        if self._wire is None:
+            raise self._gone()
+        self._turns.byte()
+        if self.trace is not None:
+            self.trace(">>", request)
+        try:
+            self._wire.send(request)
+        except OSError:
+            error = self._gone()
+            self._lost(error)
+            raise error from None
+
+    async def _open(self) -> None:
+        async with self._opening:
+            if self._wire is not None:
+                return
+            config = self._config
+            try:
+                if config.host is not None:
+                    self._wire = await self._connect(config.host, config.port or 0)
+                else:
+                    where = config.serial
+                    path = where if isinstance(where, str) else find_port(where, self.name)
+                    self._wire = _Port(path, config, self._came, lambda: self._lost(self._gone()))
+            except LinkError as error:
+                if self._was_there and error.reason == "missing":
+                    raise self._gone() from None  # it still is: one thing happened, and one thing is told
+                raise
+            except (OSError, ValueError, termios.error) as error:
+                raise port_refused(error, self.name, str(config.serial)) from None
+            self._was_there = True
+            for ear in self._ears.values():
+                ear.parser.reset()
+
+    async def _connect(self, host: str, port: int) -> "_Connection":
+        within = self._config.timeout
+        try:
+            async with asyncio.timeout(within):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: _Connection(self._came, lambda: self._lost(self._gone())), host, port
+                )
+        except OSError as error:
+            raise connection_refused(error, self.name, host, port, within) from None
+        return connection
+
+    def _came(self, data: bytes) -> None:
+        self._turns.byte()
+        if self.trace is not None:
+            self.trace("<<", data)
+        for ear in self._ears.values():
+            ear.hear(data)
+        if self._parser is not None and self._answer is not None and not self._answer.done():
+            self._heard = (self._heard + data)[-KEPT:]
+            if frames := self._parser.feed(data):
+                self._answer.set_result(frames[0])
+
+    def _lost(self, error: LinkError | None) -> None:
+        """Forget the port; whoever waits for anything of it is told at once."""
+        wire, self._wire = self._wire, None
+        if wire is None:
+            return
+        wire.close()
+        for ear in self._ears.values():
+            ear.wake(error or self._gone())
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error or self._gone())
+
+    def _gone(self) -> LinkError:
+        where = self._config.serial
+        if self._config.host is not None:
+            text = f"{where} closed the connection: link {self.name}; it is opened again when it takes one"
+            return LinkError(text, "network")
+        return LinkError(f"{where} went away: link {self.name}; plug it in again", "unplugged")
+
+    def _no_answer(self, within: float) -> LinkError:
+        if self._heard:
+            said = self._heard[:16].hex(" ") + (" …" if len(self._heard) > 16 else "")
+            text = f"no answer can be made of what came ({said}): link {self.name}; check speed, parity and driver"
+            return LinkError(text, "garbled")
+        text = f"no answer within {within * 1000:g} ms: link {self.name}; check cable, speed, and that it is on"
+        return LinkError(text, "timeout")
+
+
+class _Port:
+    """An open port. `came(data)`, and `lost()` when it was unplugged."""
+
+    def __init__(
+        self, path: str, config: SerialLinkConfig, came: Callable[[bytes], None], lost: Callable[[], None]
+    ) -> None:
+        """Raises OSError (SerialException is one), ValueError and termios.error."""
+        port = serial.Serial(exclusive=True, timeout=0)
+        port.port, port.baudrate, port.bytesize = path, config.baudrate, config.bytesize
+        port.parity, port.stopbits = config.parity, config.stopbits
+        port.dtr, port.rts = config.dtr, config.rts
+        port.open()
+        self._port, self._fd = port, port.fileno()
+        self._came, self._lost = came, lost
+        attributes = termios.tcgetattr(self._fd)
+        attributes[2] &= ~termios.HUPCL  # DTR stays as it is when we go: opening again does not reset the board
+        termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
+        asyncio.get_running_loop().add_reader(self._fd, self._read)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._fd, CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._came(data)
+        else:
+            self._lost()
+
+    def send(self, data: bytes) -> None:
+        """Write all of it; requests are short. Raises OSError."""
+        while data:
+            data = data[os.write(self._fd, data) :]
+
+    def close(self) -> None:
+        """Let go; what is not sent yet is not waited for."""
+        asyncio.get_running_loop().remove_reader(self._fd)
+        with contextlib.suppress(OSError, termios.error):
+            termios.tcflush(self._fd, termios.TCOFLUSH)
+        with contextlib.suppress(OSError):
+            self._port.close()
+
+
+class _Connection(asyncio.Protocol):
+    """A connection to a serial server."""
+
+    def __init__(self, came: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        self._came, self._lost = came, lost
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self._came(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._lost()
+
+    def send(self, data: bytes) -> None:
+        """Send it."""
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Let go."""
+        self._transport.abort()

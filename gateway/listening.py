@@ -1,0 +1,110 @@
+"""Hears a device that speaks by itself: frames become samples, silence and nonsense become states."""
+
+import asyncio
+import math
+from typing import TYPE_CHECKING
+
+from gateway.driver import Listener
+from gateway.errors import DecodeError, LabgateError, LinkError
+from gateway.links.base import SerialLink
+from gateway.reading import Reading
+
+if TYPE_CHECKING:
+    from gateway.device import Device
+
+AGAIN = 0.5  # s until a line that is not there is opened again
+TOGETHER = 50  # frames before others have their turn
+NONSENSE = 3  # frames in a row that make no sense, after which that is the device's state
+SILENT_AFTER = 30.0  # s, at least, unless said
+INTERVALS = 10  # of the interval seen, unless said
+READ_WITHIN = 15.0  # s that `labgate read` waits for a device that speaks when it likes
+
+
+class Ear:
+    """What one device says, heard for ever."""
+
+    def __init__(self, device: "Device", driver: Listener, link: SerialLink) -> None:
+        self.device, self.driver, self.link = device, driver, link
+        self.thinned = 0  # samples passed over because `every` was not over
+        self._nonsense = 0  # frames in a row
+        self._newest: list[Reading] | None = None  # waits until `every` is over
+        self._due = -math.inf  # loop time from which the next sample may be taken
+        self._last = math.nan  # loop time of what was heard last
+
+    async def listen(self) -> None:
+        """Take samples for ever. A line that is not there is opened again; nothing is said twice."""
+        loop, device = asyncio.get_running_loop(), self.device
+        while True:
+            wait = self._silent_after() if self._newest is None else self._due - loop.time()
+            try:
+                frames = await self.link.frames(device.name, self.driver.hear, max(wait, 0.0))
+            except LinkError as error:
+                device.failed(error)
+                await asyncio.sleep(AGAIN)
+                continue
+            if not frames and self._newest is None:
+                device.failed(_silence(wait, device))
+            for start in range(0, len(frames), TOGETHER):
+                for frame in frames[start : start + TOGETHER]:
+                    self._hear(frame, loop.time())
+                if start + TOGETHER < len(frames):
+                    await asyncio.sleep(0)
+            if self._newest is not None and loop.time() >= self._due:
+                self._take(self._newest, loop.time())
+
+    def _hear(self, frame: bytes, now: float) -> None:
+        try:
+            readings = self.driver.decode(frame)
+        except DecodeError as error:
+            self._nonsense += 1
+            if self._nonsense >= NONSENSE:
+                self.device.failed(error)
+            else:
+                self.device.lost[error.reason] += 1
+            return
+        self._nonsense = 0
+        if not readings:
+            return
+        if now < self._due:
+            self.thinned += self._newest is not None
+            self._newest = readings
+        else:
+            self._take(readings, now)
+
+    def _take(self, readings: list[Reading], now: float) -> None:
+        self._newest = None
+        try:
+            self.device.got(readings)
+        except LabgateError as error:
+            self.device.failed(error)
+            return
+        every = self.device.config.every
+        self._due = max(self._due + every, now) if every else -math.inf
+        if not math.isnan(self._last):
+            self.device.interval += (now - self._last - self.device.interval) / 8
+        self._last = now
+
+    def _silent_after(self) -> float:
+        return self.device.config.silent_after or max(SILENT_AFTER, INTERVALS * self.device.interval)
+
+
+async def next_readings(device: "Device", driver: Listener, link: SerialLink) -> list[Reading]:
+    """What the device says next. Raises LinkError when it says nothing."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + READ_WITHIN
+    wrong: DecodeError | None = None
+    while (wait := until - loop.time()) > 0:
+        for frame in await link.frames(f"{device.name} read", driver.hear, wait):
+            try:
+                if readings := driver.decode(frame):
+                    return readings
+            except DecodeError as error:
+                wrong = error
+    if wrong is not None:
+        raise wrong
+    raise _silence(READ_WITHIN, device)
+
+
+def _silence(lasted: float, device: "Device") -> LinkError:
+    text = f"nothing heard for {lasted:.3g} s: link {device.config.link}; check cable, speed, and that it is on"
+    return LinkError(text, "silent")
