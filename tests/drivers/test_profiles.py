@@ -2,10 +2,12 @@
 
 import math
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
+from drivers.codecs.modbus_frame import checksum
 from drivers.codecs.registers import Block, plan
 from drivers.modbus import Modbus, ModbusOptions
 from gateway import DecodeError, Reading
@@ -91,6 +93,39 @@ def test_every_truncation_and_byte_flip_gives_readings_or_a_decode_error(name: s
             continue
         assert not framed or not vector["expected"], "a broken frame became a value"
         assert all(isinstance(reading, Reading) for reading in readings)
+
+
+@pytest.mark.parametrize("name", MODBUS)
+def test_random_answers_of_the_right_length_are_readings(name: str) -> None:
+    random, codes = Random(name), (b"\xff\xff", b"\x7f\xff", b"\x80\0", b"\0\0")
+    for _ in range(100):
+        for block in blocks(name):
+            data = bytearray(random.randbytes(block.size))
+            for at in range(0, block.size - 1, 2):
+                if random.random() < 0.3:
+                    data[at : at + 2] = random.choice(codes)
+            for reading in block.decode(bytes(data)):
+                assert isinstance(reading.value, int | float | str)
+                assert not isinstance(reading.value, float) or math.isfinite(reading.value)
+
+
+@pytest.mark.parametrize("name", MODBUS)
+def test_random_frames_are_readings_or_refused(name: str) -> None:
+    random, told = Random(name), options(name)
+    for _ in range(300):
+        data = bytes([1, random.choice((1, 2, 3, 4, 6, 16, 0x83)), random.randrange(256)])
+        data += random.randbytes(random.choice((2, 4, 8, data[2])))
+        if random.random() < 0.7:
+            data = bytes([*data[:2], len(data) - 3, *data[3:]])
+        if random.random() < 0.9:
+            data += checksum(data).to_bytes(2, "little")
+        address = random.choice([register.address for register in told.registers] + [random.randrange(65536)])
+        try:
+            readings = Modbus.decode_input(told, data, {"register_address": str(address)})
+        except DecodeError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - a refusal is as good as readings here
+        else:
+            assert all(isinstance(reading, Reading) for reading in readings)
 
 
 # Eastron's protocol documents for SDM120, SDM230 and SDM630: two registers a parameter, at most 40 parameters a request
