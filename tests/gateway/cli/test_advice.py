@@ -39,7 +39,7 @@ def where(site: Site, line: int, text: str) -> tuple[int, int]:
     return line, site.path.read_text().splitlines()[line - 1].index(text) + 1
 
 
-# A turn with two registers takes 24 characters and 20 ms: 45 ms at 9600 baud, 32.5 ms at 19200.
+# A turn with two registers takes 24 characters and 21.5 ms: 46.5 ms at 9600 baud, 34 ms at 19200.
 
 
 def test_what_fits_is_not_warned_of(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_bus_asked_for_too_much_and_what_would_fit(tmp_path: Path) -> None:
     assert (warning.severity, warning.part) == ("warning", "links.bus-1")
     assert (warning.place.line, warning.place.col) == (3, 3)
     assert warning.text == (
-        '"bus-1" is asked for 1.35 times of what 9600 8N1 can carry, if a device begins its answer after 20 ms;'
+        '"bus-1" is asked for 1.4 times of what 9600 8N1 can carry, if a device begins its answer after 20 ms;'
         " its devices will lag"
     )
     assert warning.instead == "write every: 150ms for each device, or baudrate: 38400 where the devices can"
@@ -76,7 +76,7 @@ def test_where_no_baudrate_helps(tmp_path: Path) -> None:
 
 def test_where_pauses_eat_the_time(tmp_path: Path) -> None:
     (warning,) = warned(load(tmp_path, "baudrate: 9600, pause: 60ms", *[one("200ms")] * 3))
-    assert "1.52 times of what 9600 8N1 can carry (pauses take 0.85 of it)" in warning.text
+    assert "1.54 times of what 9600 8N1 can carry (pauses take 0.85 of it)" in warning.text
     assert warning.instead == (
         "write every: 400ms for each device, or pause: 10ms where the devices bear it (no baudrate alone is enough)"
     )
@@ -87,7 +87,7 @@ def test_a_device_that_alone_takes_longer_than_its_period(tmp_path: Path) -> Non
     (warning,) = warned(site)  # of the bus nothing more is said: it is mended with the device
     assert (warning.severity, warning.part) == ("warning", "devices.b")
     assert (warning.place.line, warning.place.col) == where(site, 6, "40ms")
-    assert warning.text == "one read takes 45 ms (1 turn at 9600 8N1), every is 40ms"
+    assert warning.text == "one read takes 46 ms (1 turn at 9600 8N1), every is 40ms"
     assert warning.instead == "write every: 50ms, or baudrate: 19200 where the device can, or read less (only)"
     assert [w.part for w in warned(load(tmp_path, "baudrate: 9600", *[one("40ms")] * 3))] == [
         "devices.a",

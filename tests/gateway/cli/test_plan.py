@@ -37,14 +37,14 @@ def site(folder: Path, link: str, device: str) -> Site:
 )
 def test_time_of_a_turn(tmp_path: Path, link: str, device: str, seconds: float) -> None:
     (load,) = plan.bus_loads(site(tmp_path, link, device))
-    assert load.cycle == pytest.approx(seconds + plan.ANSWER_TIME)
+    assert load.cycle == pytest.approx(seconds + plan.ANSWER_TIME + plan.HANDLING)
     assert (load.turns, load.share) == (1, pytest.approx(load.cycle))
 
 
 def test_the_devices_own_time_is_assumed_and_can_be_left_out(tmp_path: Path) -> None:
     found = site(tmp_path, "baudrate: 9600", "every: 1s")
     (load,) = plan.bus_loads(found, answer_time=0)
-    assert load.cycle == pytest.approx((8 + 9 + 7) * 10 / 9600)
+    assert load.cycle == pytest.approx((8 + 9 + 7) * 10 / 9600 + plan.HANDLING)
 
 
 # A dead device costs the silence, its question, its time-out and 20 ms of quiet. It is asked every 30 times of that,
