@@ -31,8 +31,9 @@ class Trace:
             trace = trace._before
         self._link.trace = trace
 
-    def __call__(self, mark: str, data: bytes, at: float) -> None:
-        """A frame, as the link tells it."""
+    def __call__(self, mark: str, data: bytes, at: float | None = None) -> None:
+        """A frame, as the link tells it; `at`: when its first byte was on the wire, if not just now (loop time)."""
+        at = asyncio.get_running_loop().time() if at is None else at
         if self._before is not None:
             self._before(mark, data, at)
         if mark == ">>":
@@ -45,9 +46,9 @@ class Trace:
 def frame_log(log: logging.Logger, name: str) -> Told:
     """Tells `log` each frame of the link `name`, at the time of its first byte: bus-1 >> 01 04 00 00 00 02 71 cb."""
 
-    def told(mark: str, data: bytes, at: float) -> None:
+    def told(mark: str, data: bytes, at: float | None = None) -> None:
         record = log.makeRecord(log.name, logging.DEBUG, __file__, 0, "%s %s", (name, _frame(mark, data)), None)
-        record.created -= asyncio.get_running_loop().time() - at
+        record.created -= 0.0 if at is None else asyncio.get_running_loop().time() - at
         record.msecs = record.created % 1 * 1000
         log.handle(record)
 

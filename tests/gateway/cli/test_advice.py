@@ -54,7 +54,7 @@ def test_a_bus_asked_for_too_much_and_what_would_fit(tmp_path: Path) -> None:
         '"bus-1" is asked for 1.4 times of what 9600 8N1 can carry, if a device begins its answer after 20 ms;'
         " its devices will lag"
     )
-    assert warning.instead == "write every: 150ms for each device, or baudrate: 38400 where the devices can"
+    assert warning.instead == "write every: 200ms for each device, or baudrate: 38400 where the devices can"
 
 
 def test_only_those_asked_more_often_are_named(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_device_that_alone_takes_longer_than_its_period(tmp_path: Path) -> Non
     assert (warning.severity, warning.part) == ("warning", "devices.b")
     assert (warning.place.line, warning.place.col) == where(site, 6, "40ms")
     assert warning.text == "one read takes 46 ms (1 turn at 9600 8N1), every is 40ms"
-    assert warning.instead == "write every: 50ms, or baudrate: 19200 where the device can, or read less (only)"
+    assert warning.instead == "write every: 60ms, or baudrate: 19200 where the device can, or read less (only)"
     assert [w.part for w in warned(load(tmp_path, "baudrate: 9600", *[one("40ms")] * 3))] == [
         "devices.a",
         "devices.b",
