@@ -89,6 +89,7 @@ def gone(config: ModbusLinkConfig, name: str) -> LinkError:
     return LinkError(text, "network")
 
 
-def _number(error: Exception) -> int | None:
-    """The errno; termios.error has it too, but is no OSError."""
-    return next((arg for arg in error.args[:1] if isinstance(arg, int)), None)
+def _number(error: BaseException) -> int | None:
+    """The errno; termios.error has it too, but is no OSError. pyserial keeps some only as what led to its error."""
+    number = next((arg for arg in error.args[:1] if isinstance(arg, int)), None)
+    return _number(error.__context__) if number is None and error.__context__ is not None else number

@@ -15,56 +15,14 @@ import serial
 from gateway.config_serial import SerialLinkConfig
 from gateway.errors import LinkError
 from gateway.links.arbiter import Arbiter
-from gateway.links.framing import Framing, Quiet
+from gateway.links.ear import Ear
+from gateway.links.framing import Framing
 from gateway.links.parser import Parser
 from gateway.links.ports import find_port
 from gateway.links.refusals import connection_refused, port_refused
 
 CHUNK = 4096  # bytes read at once: others have their turn in between
-MOST_FRAMES = 1000  # that wait for who listens; of more the oldest are passed over
 KEPT = 512  # bytes of what came unasked, for a text
-
-
-class Ear:
-    """What one listener has heard and not yet fetched."""
-
-    def __init__(self, framings: tuple[Framing, ...]) -> None:
-        self.parser = Parser(framings)
-        self.quiet = max((f.silence for f in framings if isinstance(f, Quiet)), default=None)
-        self.passed_over = 0  # frames nobody fetched in time
-        self.waiter: asyncio.Future[None] | None = None
-        self._frames: list[bytes] = []
-        self._timer: asyncio.TimerHandle | None = None
-
-    def hear(self, data: bytes) -> None:
-        """Bytes that came."""
-        self._take(self.parser.feed(data))
-        if self.quiet is not None:
-            if self._timer is not None:
-                self._timer.cancel()
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self.quiet, lambda: self._take(self.parser.quiet()))
-
-    def fetch(self) -> list[bytes]:
-        """All frames, oldest first."""
-        frames, self._frames = self._frames, []
-        return frames
-
-    def wake(self, error: LinkError | None = None) -> None:
-        """Tell who waits, if anybody does."""
-        if self.waiter is not None and not self.waiter.done():
-            if error is None:
-                self.waiter.set_result(None)
-            else:
-                self.waiter.set_exception(error)
-
-    def _take(self, frames: list[bytes]) -> None:
-        if frames:
-            self._frames += frames
-            if (many := len(self._frames) - MOST_FRAMES) > 0:
-                del self._frames[:many]
-                self.passed_over += many
-            self.wake()
 
 
 class SerialLine:
@@ -165,12 +123,11 @@ class SerialLine:
                     where = config.serial
                     path = where if isinstance(where, str) else find_port(where, self.name)
                     self._wire = _Port(path, config, self._came, lambda: self._lost(self._gone()))
-            except LinkError as error:
-                if self._was_there and error.reason == "missing":
-                    raise self._gone() from None  # it still is: one thing happened, and one thing is told
-                raise
-            except (OSError, ValueError, termios.error) as error:
-                raise port_refused(error, self.name, str(config.serial)) from None
+            except (LinkError, OSError, ValueError, termios.error) as error:
+                told = error if isinstance(error, LinkError) else port_refused(error, self.name, str(config.serial))
+                if self._was_there and told.reason == "missing":
+                    told = self._gone()  # it still is: one thing happened, and one thing is told
+                raise told from None
             self._was_there = True
             for ear in self._ears.values():
                 ear.parser.reset()
