@@ -104,7 +104,7 @@ class SunSpec(Polled):
         own = known_identity([reading for block in known.identity for reading in await self._decoded(block)])
         readings = await self._poll(known)
         self.walked.map, self.walked.identity = known, {r.name: str(r.value) for r in own}
-        return own + readings
+        return readings + own
 
     async def _walk(self) -> Map:
         walked = walk(BASES if self.options.base is None else (self.options.base,))
