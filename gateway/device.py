@@ -136,12 +136,12 @@ class Device:
         """No answer, or one that makes no sense. One change of state, not one line an occurrence."""
         self.failures += 1
         self.lost[error.reason] += 1
-        answered = isinstance(error, DecodeError) or (isinstance(error, LinkError) and error.answered)
+        answered = isinstance(error, DecodeError) or (isinstance(error, LinkError) and (error.answered or error.gone))
         self._unanswered = 0 if answered else self._unanswered + 1
         state: State = "degraded"
         if error.reason == "silent":
             state = "silent"
-        elif isinstance(error, LinkError) and (self.failures >= _UNREACHABLE_AFTER or self.last is None):
+        elif isinstance(error, LinkError) and (self.failures >= _UNREACHABLE_AFTER or self.last is None or error.gone):
             state = "unreachable"
         if (state, error.reason) != (self.state, self.reason):
             self._become(state, error.reason, str(error))

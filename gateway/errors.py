@@ -43,6 +43,11 @@ class LinkError(LabgateError):
         self.code = code
 
     @property
+    def gone(self) -> bool:
+        """Whether the port is not there: it costs nobody anything to look again soon."""
+        return self.reason in ("missing", "unplugged")
+
+    @property
     def answered(self) -> bool:
         """Whether the device itself says no; 10 and 11 are of a gateway that does not reach it (Modbus V1.1b3, 7)."""
         return self.reason == "exception" and self.code not in (10, 11)

@@ -1,0 +1,213 @@
+"""Devices that speak by themselves, on a real pseudo-terminal: samples, nonsense, silence, pulled cables."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.clock import Clock
+from gateway.config import DeviceConfig
+from gateway.device import Device
+from gateway.driver import Listener, Options
+from gateway.errors import DecodeError
+from gateway.links.base import SerialLink
+from gateway.links.framing import Framing, Lines
+from gateway.reading import Reading, Sample
+from tests.gateway.links.test_serial_line import Board, board, line
+
+__all__ = ["board", "line"]  # fixtures
+
+
+class Numbers(Listener):
+    """`t 20` is a reading; `#…` is a comment; all else makes no sense."""
+
+    options: Options
+    link: SerialLink
+
+    @property
+    def hear(self) -> tuple[Framing, ...]:
+        return (Lines(),)
+
+    def decode(self, frame: bytes) -> list[Reading]:
+        if frame.startswith(b"#"):
+            return []
+        name, _, value = frame.partition(b" ")
+        if not value.isdigit():
+            raise DecodeError(f"no number in {frame.decode()!r}")
+        return [Reading(name.decode(), int(value), "Cel")]
+
+
+class Bench:
+    """A listening device on a line, and what it gave and said."""
+
+    def __init__(self, link: SerialLink, **config: Any) -> None:
+        self.samples: asyncio.Queue[Sample] = asyncio.Queue()
+        self.states: list[tuple[str, str | None]] = []
+        self.changed = asyncio.Event()
+        common = {
+            "name": "board-1", "driver": "numbers", "driver_class": Numbers, "profile": None, "version": None,
+            "options": Options(), "link": "desk", "every": 0.0, "silent_after": None, "klass": "normal",
+            "labels": {}, "max_quantities": 64, "isolate": False,
+        }  # fmt: skip
+        self.device = Device(
+            DeviceConfig(**(common | config)),
+            Numbers(Options(), link),
+            Clock(),
+            lambda _, sample, __: self.samples.put_nowait(sample),
+            self._told,
+        )
+
+    def _told(self, device: Device) -> None:
+        state = (device.state, device.reason)
+        if not self.states or self.states[-1] != state:
+            self.states.append(state)
+            self.changed.set()
+
+    async def values(self, count: int) -> list[Any]:
+        async with asyncio.timeout(5):
+            return [(await self.samples.get()).readings[0].value for _ in range(count)]
+
+    async def is_now(self, state: str) -> None:
+        async with asyncio.timeout(5):
+            while self.device.state != state:
+                self.changed.clear()
+                await self.changed.wait()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - of a port that is opened nobody is told
+            await asyncio.sleep(0.002)
+
+
+@pytest.fixture
+async def bench(line: Callable[..., Any]) -> Any:
+    running: list[asyncio.Task[None]] = []
+
+    async def start(where: str, **config: Any) -> Bench:
+        found = Bench(line(where), **config)
+        running.append(asyncio.create_task(found.device.run(0.0)))
+        await until(lambda: found.device.driver.link._wire is not None or bool(found.states))  # open, or not there
+        return found
+
+    yield start
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+Start = Callable[..., Any]
+
+
+async def test_each_frame_is_a_sample(bench: Start, board: Callable[..., Board]) -> None:
+    one = board()
+    numbers = await bench(one.path)
+    one.say(b"gment\nt 20\n# a comment\nt 21\nt 22\n")
+    assert await numbers.values(3) == [20, 21, 22]
+    assert numbers.states[-1] == ("ok", None)
+    assert numbers.device.meta()["quantities"] == {"t": {"unit": "Cel", "kind": "measurement"}}
+    assert "every" not in numbers.device.meta()
+
+
+async def test_at_most_one_sample_a_period_and_that_the_newest(bench: Start, board: Callable[..., Board]) -> None:
+    one = board()
+    numbers = await bench(one.path, every=0.2)
+    one.say(b"-\n")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for n in range(100):
+        one.say(b"t %d\n" % n)
+        await asyncio.sleep(0.005)
+    found = await numbers.values(3)
+    assert found[0] == 0
+    assert len(found) + numbers.samples.qsize() <= 2 + (loop.time() - began) / 0.2
+    one.say(b"t 1000\n")
+    while found[-1] != 1000:  # the newest arrives, though nothing comes after it
+        found += await numbers.values(1)
+    assert found == sorted(found)
+
+
+async def test_nonsense_is_counted_and_becomes_a_state_when_nothing_else_comes(
+    bench: Start, board: Callable[..., Board]
+) -> None:
+    one = board()
+    numbers = await bench(one.path)
+    one.say(b"-\nt 20\nt x\nt y\nt 21\n")
+    assert await numbers.values(2) == [20, 21]
+    assert numbers.states[-1] == ("ok", None)
+    one.say(b"t a\nt b\nt c\n")
+    await numbers.is_now("degraded")
+    assert numbers.device.status()["text"] == "no number in 't c'"
+    assert numbers.device.lost == {"decode": 5}
+    one.say(b"t 22\n")
+    assert await numbers.values(1) == [22]
+    await numbers.is_now("ok")
+
+
+async def test_silence_is_a_state(bench: Start, board: Callable[..., Board]) -> None:
+    one = board()
+    numbers = await bench(one.path, silent_after=0.1)
+    one.say(b"-\nt 20\n")
+    await numbers.is_now("silent")
+    assert str(numbers.device.status()["text"]).startswith(
+        "nothing heard for 0.1 s: link desk; check cable, speed, and that it is on"
+    )
+    one.say(b"t 21\n")
+    await numbers.is_now("ok")
+
+
+async def test_a_cable_is_pulled_and_comes_back_under_another_number(
+    bench: Start, board: Callable[..., Board], tmp_path: Path
+) -> None:
+    by_id = tmp_path / "usb-board-if00"
+    numbers = await bench(str(by_id))
+    assert numbers.states == [("unreachable", "missing")]
+    loop = asyncio.get_running_loop()
+    for n in range(5):
+        one = board(by_id)
+        back = loop.time()
+        await until(lambda: numbers.device.driver.link._wire is not None)
+        assert loop.time() - back < 1
+        one.say(b"-\nt %d\n" % n)
+        assert await numbers.values(1) == [n]
+        await numbers.is_now("ok")
+        one.unplug()
+        await numbers.is_now("unreachable")
+    await asyncio.sleep(1.2)  # it is looked for twice more: nothing is said again
+    assert [state for state in numbers.states if state[0] != "starting"] == [
+        ("unreachable", "missing"),
+        *[("ok", None), ("unreachable", "unplugged")] * 5,
+    ]
+
+
+async def test_somebody_reads_what_it_says_next(bench: Start, board: Callable[..., Board]) -> None:
+    one = board()
+    numbers = await bench(one.path)
+    one.say(b"-\nt 20\n")
+    assert await numbers.values(1) == [20]
+    reading = asyncio.create_task(numbers.device.read())
+    await asyncio.sleep(0.05)  # it has no ear before
+    one.say(b"# half of what it heard first may be missing\nt 21\n")
+    assert [(r.name, r.value) for r in await reading] == [("t", 21)]
+    assert await numbers.values(1) == [21]
+
+
+async def test_ten_thousand_lines_at_once_leave_others_their_turn(bench: Start, board: Callable[..., Board]) -> None:
+    one = board()
+    numbers = await bench(one.path)
+    loop, latest, watching = asyncio.get_running_loop(), [0.0], True
+
+    async def watch() -> None:
+        while watching:
+            due = loop.time() + 0.001
+            await asyncio.sleep(0.001)
+            latest[0] = max(latest[0], loop.time() - due)
+
+    watcher = asyncio.create_task(watch())
+    await asyncio.to_thread(one.say, b"-\n" + b"".join(b"t %d\n" % n for n in range(10_000)))
+    assert await numbers.values(10_000) == list(range(10_000))
+    watching = False
+    await watcher
+    assert latest[0] < 0.1
