@@ -19,6 +19,8 @@ FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 OTHERS = {
     "abb_b21": ("abb_b23", {"phases": "1"}),
     "abb_b24": ("abb_b23", {}),
+    "carlo_gavazzi_et340": ("carlo_gavazzi_em340", {}),
+    "pzem_004t": ("pzem016", {}),
     "eastron_sdm72_v1": ("eastron_sdm72", {}),
 }
 NAMES = {"voltage": "voltage_l1", "current": "current_l1"}  # of the ET112, which the public vector names so
