@@ -90,16 +90,19 @@ class Ear:
 
 async def next_readings(device: "Device", driver: Listener, link: SerialLink) -> list[Reading]:
     """What the device says next. Raises LinkError when it says nothing."""
-    loop = asyncio.get_running_loop()
+    loop, ear = asyncio.get_running_loop(), f"{device.name} read"
     until = loop.time() + READ_WITHIN
     wrong: DecodeError | None = None
-    while (wait := until - loop.time()) > 0:
-        for frame in await link.frames(f"{device.name} read", driver.hear, wait):
-            try:
-                if readings := driver.decode(frame):
-                    return readings
-            except DecodeError as error:
-                wrong = error
+    try:
+        while (wait := until - loop.time()) > 0:
+            for frame in await link.frames(ear, driver.hear, wait):
+                try:
+                    if readings := driver.decode(frame):
+                        return readings
+                except DecodeError as error:
+                    wrong = error
+    finally:
+        await link.forget(ear)
     if wrong is not None:
         raise wrong
     raise _silence(READ_WITHIN, device)

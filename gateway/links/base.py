@@ -51,6 +51,9 @@ class SerialLink(Link, Protocol):
         """
         ...
 
+    async def forget(self, ear: str) -> None:
+        """Nobody listens with this ear any more."""
+
     async def ask(
         self,
         request: bytes,

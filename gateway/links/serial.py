@@ -63,6 +63,10 @@ class SerialLine:
         mine.waiter = None
         return mine.fetch()
 
+    async def forget(self, ear: str) -> None:
+        """Nobody listens with this ear any more."""
+        self._ears.pop(ear, None)
+
     async def ask(
         self,
         request: bytes,
