@@ -1,6 +1,7 @@
-"""What is there: serial ports, or with a Modbus LINK of the configuration the unit ids that answer on it.
+"""What is there: serial ports; what a PORT says by itself; which unit ids answer on a Modbus LINK.
 
-Each line ends with what to paste into the configuration. Ports are only looked at; on a LINK bytes are sent.
+Each line ends with what to paste into the configuration. Ports are only looked at, a PORT named is opened and listened
+to; on a LINK bytes are sent.
 """
 
 import asyncio
@@ -21,7 +22,9 @@ _FATAL = ("missing", "permission", "busy", "refused", "network", "unplugged")  #
 
 def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("link", metavar="LINK", nargs="?", help="a Modbus link of the configuration")
+    parser.add_argument(
+        "link", metavar="LINK", nargs="?", help="a Modbus link of the configuration, or a port: /dev/…"
+    )
     parser.add_argument("--units", type=_units, metavar="A-B", help="unit ids to ask, default 1-247")
     parser.add_argument("--timeout", type=duration, metavar="TIME", help="per unit, default the link's own")
     parser.add_argument("--json", action="store_true", help="one JSON object a port or unit")
@@ -33,6 +36,12 @@ def run(args: Namespace) -> int:
         if args.units is not None or args.timeout is not None:
             raise ConfigError("--units and --timeout need a LINK to ask; name one of the configuration")
         _ports(args.json)
+    elif args.link.startswith(("/", "tcp://")):
+        if args.units is not None:
+            raise ConfigError("--units are asked on a Modbus LINK of the configuration; a port is only listened to")
+        from gateway.cli.listen import listen
+
+        asyncio.run(listen(args.link, args.timeout, args.json))
     else:
         asyncio.run(_scan(args))
     return 0
