@@ -294,7 +294,7 @@ async def test_the_debug_log_is_a_transcript(tmp_path: Path) -> None:
 async def test_what_others_asked_meanwhile_is_not_replayed(tmp_path: Path) -> None:
     frames = """
 # >> 07 04 00 01 00 02 20 6d  # 0.1 ms
-# << 07 04 04 00 d7 01 c7 2c 75  # 1.1 ms
+# << 07 04 04 00 d7 01 c7 6d be  # 1.1 ms
 >> 01 04 00 01 00 02 20 0b  # 1.3 ms
 << 01 04 04 00 d7  # 1.9 ms
 << 01 c7 0b be  # 2.2 ms

@@ -29,7 +29,8 @@ def warnings(site: Site, docs: Sequence[Document], loads: Sequence[Load]) -> lis
         if load.share > 1 and (not slow or mended > 1):
             found.append(_warning(docs, ("links", load.link), f"links.{load.link}", *_too_much(site, load)))
         found += _short(site, docs, load, config)
-    return found
+    files = [doc.file for doc in docs]
+    return sorted(found, key=lambda p: (files.index(p.place.file), p.place.line, p.place.col))
 
 
 def handsome(seconds: float) -> float:

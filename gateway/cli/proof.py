@@ -77,12 +77,15 @@ def _difference(got: Mapping[str, Any], wanted: Mapping[str, Any], tolerance: fl
     """The first thing that is not as wanted; empty where all is. Of what is not asked about nothing is said."""
     if not wanted and got:
         return f"it gives {next(iter(got))}, nothing is expected"
-    for name, told in wanted.items():
-        if name not in got:
-            return f"no {name}"
-        value, unit = got[name]["value"], got[name]["unit"]
-        if unit != told["unit"] or not _same(value, told["value"], tolerance):
-            return f"{name} is {_text(value, unit)}, not {_text(told['value'], told['unit'])}"
+    for first, told in wanted.items():
+        values = told["value"] if isinstance(told["value"], list) else [told["value"]]
+        for n, wanted_value in enumerate(values, 1):
+            name = first if n == 1 else f"{first}.{n}"
+            if name not in got:
+                return f"no {name}"
+            value, unit = got[name]["value"], got[name]["unit"]
+            if unit != told["unit"] or not _same(value, wanted_value, tolerance):
+                return f"{name} is {_text(value, unit)}, not {_text(wanted_value, told['unit'])}"
     return ""
 
 

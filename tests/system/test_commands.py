@@ -130,20 +130,25 @@ def test_read_that_fails_shows_the_wire_before_it_says_why(plant: Plant, tmp_pat
 
 
 def test_the_debug_log_shows_every_frame(plant: Plant, tmp_path: Path) -> None:
-    site = plant.other(tmp_path)
+    deaf = {"deaf": {"profile": "xy_md02", "link": "bus-1", "unit_id": 9, "timeout": "50ms"}}
+    site = plant.other(tmp_path, devices={**plant.site["devices"], **deaf})
     del site["hub"]
     gateway = Gateway(tmp_path, site)
     gateway.command.append("--debug")
     with gateway:
         assert labgate(*at(gateway), "tail", "fast", "--count", "3").returncode == 0
         assert labgate(*at(gateway), "tail", "room", "--count", "1").returncode == 0
-    lines = gateway.log.read_text().splitlines()
+        failed = labgate(*at(gateway), "read", "deaf", "--trace")
+    assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
+    assert [line[:6] for line in failed.stdout.splitlines() if line[0] == ">"] == [">> 09 "]
     stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+    lines = gateway.log.read_text().splitlines()
     frames = [line for line in lines if re.fullmatch(stamp + r" DEBUG (panel|bus-1) (>>|<<)( [0-9a-f]{2})+", line)]
     assert len([line for line in frames if " panel >> " in line]) >= 3
     assert any(line.endswith(" bus-1 >> 01 04 00 01 00 02 20 0b") for line in frames)
     assert any(" bus-1 << 01 04 04 " in line for line in frames)
-    assert len(frames) + sum(" INFO " in line for line in lines) == len(lines)
+    others = [line for line in lines if line not in frames]
+    assert all(re.match(stamp + " (INFO|WARNING) ", line) for line in others)
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,10 @@ def test_a_device_that_alone_takes_longer_than_its_period(tmp_path: Path) -> Non
     assert warning.text == "one read takes 46 ms (1 turn at 9600 8N1), every is 40ms"
     assert warning.instead == "write every: 60ms, or baudrate: 19200 where the device can, or read less (only)"
     assert [w.part for w in warned(load(tmp_path, "baudrate: 9600", *[one("40ms")] * 3))] == [
+        "links.bus-1",
         "devices.a",
         "devices.b",
         "devices.c",
-        "links.bus-1",
     ]
 
 

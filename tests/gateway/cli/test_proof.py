@@ -17,6 +17,25 @@ vectors:
 CONTEXT = "context: {register_address: 1, function: 4}"
 GOOD = 'input_hex: "0131", ' + CONTEXT + ", expected: {temperature: {value: 30.5, unit: Cel}}"
 
+DRIVER = """
+from dataclasses import dataclass
+from gateway import Options, Polled, Reading
+
+class Nothing(Options):
+    pass
+
+@dataclass(frozen=True)
+class Mine(Polled):
+    options: Nothing
+    link: None
+
+    async def read(self):
+        return []
+
+    @classmethod
+    def decode_input(cls, options, data, context):
+"""
+
 
 def check(folder: Path, capsys: pytest.CaptureFixture[str], vectors: str, device: str = "", *more: str) -> list[str]:
     """Lines that check says of a device with a profile of its own; file names without the folder."""
@@ -101,13 +120,24 @@ def test_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (row["severity"], row["part"], row["line"]) == ("error", "devices.a", 5)
 
 
-def test_a_driver_that_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "mine.py").write_text(
-        "from dataclasses import dataclass\nfrom gateway import Options, Polled\n\n"
-        "class Nothing(Options):\n    pass\n\n@dataclass(frozen=True)\nclass Mine(Polled):\n"
-        "    options: Nothing\n    link: None\n\n    async def read(self):\n        return []\n\n"
-        "    @classmethod\n    def decode_input(cls, options, data, context):\n        raise KeyError('froth')\n"
+def test_several_values_of_one_quantity(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text(DRIVER + "        return [Reading('rr', byte, 's') for byte in data]\n")
+    vector = 'input_hex: "0102", expected: {rr: {value: [1, 2], unit: s}}'
+    (tmp_path / "own.yaml").write_text(
+        f"driver: ./mine.py\nvectors:\n  - {{{vector}}}\n  - {{{vector.replace('2]', '3]')}}}\n"
+        f"  - {{{vector.replace('2]', '2, 3]')}}}\n"
     )
+    site = tmp_path / "gateway.yaml"
+    site.write_text("gateway: {id: g-1}\ndevices:\n  a: {profile: own.yaml}\n")
+    assert main(["-c", str(site), "check"]) == 2
+    wrong, missing = capsys.readouterr().out.splitlines()
+    assert "own.yaml:4:" in wrong
+    assert "rr.2 is 2 s, not 3 s" in wrong
+    assert "no rr.3" in missing
+
+
+def test_a_driver_that_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text(DRIVER + "        raise KeyError('froth')\n")
     (tmp_path / "own.yaml").write_text('driver: ./mine.py\nvectors: [{input_hex: "01", expected: {}}]\n')
     site = tmp_path / "gateway.yaml"
     site.write_text("gateway: {id: g-1}\ndevices:\n  a: {profile: own.yaml}\n  b: {profile: own.yaml}\n")
