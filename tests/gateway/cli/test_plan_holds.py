@@ -19,7 +19,8 @@ from gateway.testbed import PYTHON, Process, Simulator
 
 ROUNDS = 4  # of which the mean is taken
 LINE = ("eastron_sdm120", "--unit-id", "1-3", "--baudrate", "38400", "--json")
-NEAR = 0.06  # of the prediction; measured 1 to 3 %, twice that on a busy machine
+NEAR = 0.05  # of the prediction; measured 0 to 2 %
+ATTEMPTS = 3  # what else the machine does makes rounds longer, never shorter
 
 WORDS = [f"{{name: r{n}, table: holding, address: {n}, type: uint64}}" for n in range(0, 60, 4)]
 
@@ -40,9 +41,14 @@ async def test_the_cycle_time(tmp_path: Path, simulator: str, baudrate: int, uni
         site = load(tmp_path, line.url, simulator, baudrate, units, more)
         (load_,) = plan.bus_loads(site, answer_time=0)
         assert load_.share > 1.2  # more is asked than fits: the line never rests
-        taken = await polled(site, seconds=(ROUNDS + 2) * load_.cycle + 0.3)
-    cycle = min(fastest(moments) for moments in taken.values())
-    assert cycle == pytest.approx(load_.cycle, rel=NEAR)
+        for _ in range(ATTEMPTS):
+            taken = await polled(site, seconds=(ROUNDS + 2) * load_.cycle + 0.3)
+            cycle = min(fastest(moments) for moments in taken.values())
+            assert cycle > (1 - NEAR) * load_.cycle
+            if cycle < (1 + NEAR) * load_.cycle:
+                break
+        else:
+            pytest.fail(f"a round takes {cycle:.4f} s, predicted {load_.cycle:.4f} s")
 
 
 def load(folder: Path, url: str, simulator: str, baudrate: int, units: int, more: str) -> Site:
@@ -79,7 +85,7 @@ async def polled(site: Site, seconds: float) -> dict[str, list[float]]:
 
 
 def fastest(moments: list[float]) -> float:
-    """The shortest mean time of so many rounds: what else the machine does makes it longer, never shorter."""
+    """The shortest mean time of so many rounds."""
     assert len(moments) > ROUNDS
     return min((later - earlier) / ROUNDS for earlier, later in zip(moments, moments[ROUNDS:], strict=False))
 
