@@ -4,12 +4,14 @@ Profiles of the user's own are tried with their vectors. When good: the durabili
 and how busy each serial bus will be.
 """
 
+import contextlib
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
 from gateway.cli import FAILED, WRONG, advice, plan, proof, show
 from gateway.config import DEVICES_FOLDER, Problem, Site, load_site
+from gateway.errors import ConfigError
 from gateway.yamltext import Document, read_yaml
 
 EXAMPLE = "labgate -c gateway.yaml check --strict"
@@ -42,9 +44,13 @@ def run(args: Namespace) -> int:
 
 
 def _documents(site: Site) -> list[Document]:
-    """The files of the configuration, for places in them."""
+    """The files of the configuration, for places in them; what cannot be read has been told."""
     more = sorted(f for f in (site.path.parent / DEVICES_FOLDER).glob("*.yaml") if not f.name.startswith("."))
-    return [doc for doc in map(read_yaml, (site.path, *more)) if isinstance(doc.value, dict)]
+    docs = []
+    for file in (site.path, *more):
+        with contextlib.suppress(ConfigError):
+            docs.append(read_yaml(file))
+    return [doc for doc in docs if isinstance(doc.value, dict)]
 
 
 def _row(p: Problem) -> dict[str, Any]:

@@ -68,6 +68,16 @@ def test_warnings_of_a_bus_fail_only_when_strict(file: Path, capsys: pytest.Capt
     assert [row.get("part") for row in rows] == ["links.bus-1", "devices.fast", None]
 
 
+def test_a_file_beside_that_cannot_be_read_hides_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (file.parent / "devices.d" / "folder.yaml").mkdir(parents=True)
+    (file.parent / "devices.d" / "broken.yaml").write_text("devices: [")
+    file.write_text(SITE + "wrong: 1\n")
+    assert main(["-c", str(file), "check"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert any("folder.yaml" in line and "is not a file" in line for line in lines)
+    assert any("broken.yaml:" in line for line in lines)
+
+
 @pytest.mark.parametrize("name", ["gateway.example.yaml", "tiny.example.yaml"])
 def test_the_examples_have_no_problem(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-c", str(ROOT / "config" / name), "check", "--strict"]) == 0
