@@ -11,13 +11,15 @@ class Trace:
     """What goes over a link while the task that makes it reads: `rows` for people and programs.
 
     A row is {"trace": ">> 01 04 00 00 00 02 71 cb", "ms": 0.4}; `ms` are from the start of the read to its first byte.
-    What others ask on that link meanwhile, and what comes then, is no part of this read and stands behind a `#`.
+    What others ask on that link meanwhile, and what comes before our own question, is no part of this read and stands
+    behind a `#`. Where nothing is asked, all that comes is part of it.
     """
 
     def __init__(self, link: Link) -> None:
         self.rows: list[dict[str, Any]] = []
         self._link, self._before = link, link.trace
-        self._task, self._ours, self._over = asyncio.current_task(), False, False
+        self._task, self._ours, self._over = asyncio.current_task(), True, False
+        self._asked = False  # anything, by anybody
         self._began = asyncio.get_running_loop().time()
 
     def __enter__(self) -> list[dict[str, Any]]:
@@ -36,11 +38,16 @@ class Trace:
         at = asyncio.get_running_loop().time() if at is None else at
         if self._before is not None:
             self._before(mark, data, at)
+        if self._over:
+            return
         if mark == ">>":
             self._ours = asyncio.current_task() is self._task
-        if not self._over:
-            line = f"{'' if self._ours else '# '}{_frame(mark, data)}"
-            self.rows.append({"trace": line, "ms": round(1000 * max(0.0, at - self._began), 1)})
+            if not self._asked:
+                self._asked = True
+                for row in self.rows:
+                    row["trace"] = f"# {row['trace']}"
+        line = f"{'' if self._ours else '# '}{_frame(mark, data)}"
+        self.rows.append({"trace": line, "ms": round(1000 * max(0.0, at - self._began), 1)})
 
 
 def frame_log(log: logging.Logger, name: str) -> Told:

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.cli import plan
 from gateway.config import Site, load_site
+from gateway.pace import Pace
 
 REGISTERS = "registers: [{name: a, table: holding, address: 0, type: float32}]"
 
@@ -63,6 +64,15 @@ def test_what_a_dead_device_costs(tmp_path: Path, timeout: str, every: str, cost
     (device,) = load.devices
     assert (device.dead, device.dead_every) == (pytest.approx(cost), pytest.approx(again))
     assert load.worst_dead is None  # nobody else is there
+
+
+@pytest.mark.parametrize("every", [0.1, 1.0, 7.0, 60.0])
+@pytest.mark.parametrize("dead", [0.13, 0.53, 1.03, 5.0])
+def test_a_dead_device_is_asked_again_when_it_says(every: float, dead: float) -> None:
+    pace, asked = Pace(every, alone=False, now=0.0), [0.0]
+    for unanswered in range(1, 20):
+        asked.append(pace.next(asked[-1], asked[-1] + dead, unanswered))
+    assert asked[-1] - asked[-2] == pytest.approx(plan.Asked("d", every, (), 0.0, dead).dead_every)
 
 
 @pytest.mark.parametrize("link", ["modbus: 'tcp://192.0.2.1'", "modbus: 'rtu+tcp://192.0.2.1:4001', baudrate: 1200"])

@@ -52,6 +52,14 @@ async def test_what_others_ask_meanwhile_stands_behind_a_hash(bus: Buses, serial
     assert told(rows)[-3:] == [f"# << {said(1)}", f">> {ASK_2}", f"<< {said(2)}"]
 
 
+async def test_where_nothing_is_asked_all_that_comes_is_part_of_the_read(bus: Buses) -> None:
+    plc = bus("tcp://127.0.0.1:1")
+    with Trace(plc) as rows:
+        plc.trace("<<", b"\x57")
+        plc.trace("<<", b"\x58")
+    assert told(rows) == ["<< 57", "<< 58"]
+
+
 async def test_what_nobody_asked_for_is_told_when_it_comes(bus: Buses, serial: Ports) -> None:
     heard = asyncio.Event()
     peer = serial(answer)
