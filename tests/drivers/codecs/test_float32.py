@@ -32,8 +32,8 @@ def fewest_digits(bits: int) -> int:
         exponent -= 1
     for digits in range(1, 10):
         step = Fraction(10) ** (exponent - digits + 1)
-        candidate = math.ceil(low / step) * step
-        if low < candidate < high or (even and candidate in (low, high)):
+        first = math.ceil(low / step) * step  # may be `low` itself, which an odd one does not get
+        if any(low < number < high or (even and number in (low, high)) for number in (first, first + step)):
             return digits
     raise AssertionError(f"{value} needs more than 9 digits")
 
