@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from gateway.driver import Driver, Listener, Options, Polled
     from gateway.errors import ConfigError, DecodeError, LabgateError, LinkError
     from gateway.links.base import MODBUS_EXCEPTIONS, Link, ModbusLink, SerialLink, Table
+    from gateway.links.checksums import checksum
     from gateway.links.framing import Between, Checksum, Fixed, Framing, Headed, Lines, Quiet
+    from gateway.links.parser import Parser
     from gateway.reading import Quantity, Reading
 
 __all__ = [
@@ -30,19 +32,30 @@ __all__ = [
     "Listener",
     "ModbusLink",
     "Options",
+    "Parser",
     "Polled",
     "Quantity",
     "Quiet",
     "Reading",
     "SerialLink",
     "Table",
+    "checksum",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """The door opens when a driver asks: commands that only speak to the daemon do without pydantic (0.1 s)."""
     if name in __all__:
-        for home in ("errors", "reading", "links.base", "links.framing", "amounts", "driver"):
+        for home in (
+            "errors",
+            "reading",
+            "links.base",
+            "links.framing",
+            "links.parser",
+            "links.checksums",
+            "amounts",
+            "driver",
+        ):
             names = vars(import_module(f"gateway.{home}"))
             if name in names:
                 return names[name]

@@ -61,7 +61,12 @@ def run(args: Namespace) -> int:
 
 
 def find(name: str, base: Path) -> Decode:
-    """What decodes for `name`: a driver, with the options its profile gives it, or a codec. Raises ConfigError."""
+    """What decodes for `name`: a driver, with the options its profile gives it, or a codec. Raises ConfigError.
+
+    A protocol's own label will do for all three: `mh-z19` is the profile mh_z19.
+    """
+    if (plain := name.replace("-", "_")) != name and name not in (known := [*profile_names(base), *driver_names()]):
+        name = plain if plain in known else name
     if name.endswith(".py") or name in driver_names():
         return partial(load_driver(name, base).decode_input, None)
     if not name.endswith(".yaml") and name not in profile_names(base):
