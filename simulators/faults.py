@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
-from simulators.settings import closest
+from simulators.settings import TIMES, closest, duration
 
 _FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
-_TIME = {"ms": 0.001, "s": 1.0, "min": 60.0}
-WHEN = "every 3, 5%, after 10s, after 20, for 10s, for 20"
+WHEN = "every 3, every 5s, 5%, after 10s, after 20, for 10s, for 20"
 
 
 @dataclass
@@ -31,6 +30,10 @@ class Outcome:
     hang_up: bool = False  # and the connection with it
     foreign: str = ""  # "instead" or "first": a frame of another unit, instead of the own one or before it
     noise: bool = False  # a few bytes before or after the frame
+    unplug: float | None = None  # seconds until the port is back, under another name
+    mid: bool = False  # it goes in the middle of a frame
+    reset: bool = False  # the device starts anew, and says so
+    happens: set[str] = field(default_factory=set)  # to the device itself
     illegal: list[tuple[int, int, int]] = field(default_factory=list)  # function (0: any), first and last address
 
 
@@ -54,13 +57,6 @@ def _plain(**values: object) -> Callable[[Sequence[str]], Strike]:
     return read
 
 
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|min)", text, re.ASCII)
-    if not match:
-        raise ValueError(f"wants a time such as 200ms or 1.5s, not {text!r}")
-    return float(match[1]) * _TIME[match[2]]
-
-
 def _number(text: str, low: int, high: int, what: str) -> int:
     """Decimal, or hexadecimal after 0x."""
     match = re.fullmatch(r"(?:\d+|0x([0-9a-f]+))", text, re.ASCII | re.IGNORECASE)
@@ -75,7 +71,7 @@ def _late(words: Sequence[str]) -> Strike:
         return _set(hold=True)
     if len(words) != 1:
         raise ValueError("wants a time, or 'one'")
-    seconds = _seconds(words[0])
+    seconds = duration(words[0])
 
     def strike(outcome: Outcome) -> None:
         outcome.delay += seconds
@@ -109,9 +105,25 @@ def _foreign(words: Sequence[str]) -> Strike:
     return _set(foreign="first") if list(words) == ["first"] else _plain(foreign="instead")(words)
 
 
+def _unplug(words: Sequence[str]) -> Strike:
+    if not words or list(words[1:]) not in ([], ["mid"]):
+        raise ValueError("wants a time, and 'mid' or nothing")
+    return _set(unplug=duration(words[0]), mid=len(words) > 1)
+
+
+def _happens(name: str) -> Callable[[Sequence[str]], Strike]:
+    def read(words: Sequence[str]) -> Strike:
+        if words:
+            raise ValueError("says too much")
+        return lambda outcome: outcome.happens.add(name)
+
+    return read
+
+
 class Kind(NamedTuple):
     """A kind of fault: how it is written, what it does in a few words, how its arguments are read (ValueError where
-    they cannot be), and the wire it needs: "rtu" a checksum, "connection" something to close."""
+    they cannot be), and what it needs: "rtu" a checksum, "connection" something to close, "slave" a Modbus slave,
+    "speaker" a device that is none, "happens" one to which this can happen."""
 
     usage: str
     does: str
@@ -123,15 +135,20 @@ KINDS = {
     "mute": Kind("mute", "no answer; also: silent", _plain(silent=True)),
     "silent": Kind("silent", "", _plain(silent=True)),
     "late": Kind("late 200ms|one", "later, or only when the next request comes", _late),
-    "stale": Kind("stale", "given as the answer to the next request, as by a confused box", _plain(stale=True)),
-    "exception": Kind("exception 2", "refused", _exception),
-    "illegal": Kind("illegal [input] 12[-15]", "reads that touch these are refused with exception 2", _illegal),
-    "short": Kind("short", "one register less than asked, in a frame that is right", _plain(short=True)),
+    "stale": Kind("stale", "given as the answer to the next request, by a confused box", _plain(stale=True), "slave"),
+    "exception": Kind("exception 2", "refused", _exception, "slave"),
+    "illegal": Kind("illegal [input] 12[-15]", "reads that touch these get exception 2", _illegal, "slave"),
+    "short": Kind("short", "one register less than asked, in a frame that is right", _plain(short=True), "slave"),
     "crc": Kind("crc", "one bit of the frame turned", _plain(crc=True), "rtu"),
     "cut": Kind("cut", "the frame ends too early", _plain(cut=True)),
-    "foreign": Kind("foreign [first]", "the answer of another unit instead, or first", _foreign),
+    "foreign": Kind("foreign [first]", "the answer of another unit instead, or first", _foreign, "slave"),
     "noise": Kind("noise", "random bytes before or after the answer", _plain(noise=True)),
     "drop": Kind("drop [mid]", "the connection is closed, in mid-answer with mid", _drop, "connection"),
+    "unplug": Kind("unplug 2s [mid]", "pulled out, in mid-frame with mid; back under another name", _unplug, "speaker"),
+    "reset": Kind("reset", "starts anew, with its banner", _plain(reset=True), "speaker"),
+    "novalue": Kind("novalue", "says that it has none: no fix, 9.91E37, failed", _happens("novalue"), "happens"),
+    "overload": Kind("overload", "has more on it than it can measure", _happens("overload"), "happens"),
+    "underload": Kind("underload", "has less on it than it can measure", _happens("underload"), "happens"),
 }  # fmt: skip
 
 
@@ -148,14 +165,17 @@ class Limit(NamedTuple):
 
 @dataclass
 class Fault:
-    """A fault that strikes each `every`-th request with probability `share`, when `after` is over and while `lasts`.
+    """A fault that strikes each `every`-th request, or the first one after each `pause`, with probability `share`, when
+    `after` is over and while `lasts`.
 
-    Both count from the first request that it sees. `seen` and `struck` are requests so far.
+    All count from the first request that it sees. `seen` and `struck` are requests so far. Where a device speaks by
+    itself, what it says at a time stands for a request.
     """
 
     kind: Kind
     strike: Strike
     every: int = 1
+    pause: float = 0.0  # seconds from one strike to the next
     share: float = 1.0
     after: Limit | None = None
     lasts: Limit | None = None
@@ -163,6 +183,7 @@ class Fault:
     struck: int = 0
     _first: float | None = None
     _begun: tuple[int, float] | None = None
+    _last: float = 0.0
 
     def apply(self, outcome: Outcome, now: float, random: Random) -> None:
         """Counts one request at `now` (s), and changes its outcome when it is its turn."""
@@ -171,16 +192,19 @@ class Fault:
         if self._begun is None:
             if self.after and not self.after.reached(before, now - self._first):
                 return
-            self._begun = before, now
+            self._begun, self._last = (before, now), now
         if self.lasts and self.lasts.reached(before - self._begun[0], now - self._begun[1]):
             return
+        if now - self._last < self.pause:
+            return
+        self._last = now
         if (self.seen - self._begun[0]) % self.every == 0 and (self.share == 1.0 or random.random() < self.share):
             self.struck += 1
             self.strike(outcome)
 
 
 def _limit(text: str) -> Limit:
-    return Limit(int(text), False) if text.isascii() and text.isdecimal() else Limit(_seconds(text), True)
+    return Limit(int(text), False) if text.isascii() and text.isdecimal() else Limit(duration(text), True)
 
 
 def _share(text: str) -> float:
@@ -210,6 +234,8 @@ def parse_fault(text: str) -> Fault:
                 raise ValueError(f"is not one of {WHEN}")
             elif not when:
                 raise ValueError("wants something after it")
+            elif word == "every" and when[0].endswith(tuple(TIMES)):
+                fault.pause = duration(when.pop(0))
             elif word == "every":
                 fault.every = _number(when.pop(0), 1, 10**9, "a whole number")
             elif word == "after":

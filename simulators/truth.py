@@ -17,8 +17,8 @@ Moment = tuple[float, float]
 class Truth:
     """Appends to `path`; `flush()` when all is said. A kill that cannot be caught loses at most the last half second.
 
-    A line: {"t": wall clock (s), "boot": CLOCK_BOOTTIME (s), "device": how it is reached, "unit_id": on its bus,
-    "unit": of the value, "name": quantity, "value": as given}. Raises OSError where the file cannot be written.
+    A line: {"t": wall clock (s), "boot": CLOCK_BOOTTIME (s), "device": how it is reached, "unit_id": on its bus, or
+    null, "unit": of the value, "name": quantity, "value": as given}. Raises OSError where the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,10 +31,11 @@ class Truth:
         """When values are about to be given."""
         return time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
 
-    def record(self, device: str, unit_id: int, values: Iterable[Given], when: Moment) -> None:
+    def record(self, device: str, unit_id: int | None, values: Iterable[Given], when: Moment) -> None:
         """Takes values that were given."""
         t, boot = when
-        head = f'{{"t":{t:.6f},"boot":{boot:.6f},"device":{json.dumps(device)},"unit_id":{unit_id}'
+        unit_text = "null" if unit_id is None else unit_id
+        head = f'{{"t":{t:.6f},"boot":{boot:.6f},"device":{json.dumps(device)},"unit_id":{unit_text}'
         if not self._lines:
             asyncio.get_running_loop().call_later(_FLUSH_AFTER, self.flush)
         for name, unit, value in values:

@@ -1,4 +1,4 @@
-"""Simulated devices on a real wire: a TCP port or a pseudo-terminal."""
+"""Simulated Modbus slaves on a real wire: a TCP port or a pseudo-terminal."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ from typing import cast
 
 from simulators.conversation import Conversation, Reply, Station, Stations
 from simulators.line import Line
+from simulators.links import point, unlink
 from simulators.modbus_slave import Mbap, Rtu
 
 __all__ = ["Station", "Stations", "pseudo_terminal", "tcp_port"]
@@ -147,7 +148,7 @@ async def pseudo_terminal(stations: Stations, link: Path | None = None, line: Li
         os.set_blocking(master, False)
         path = os.ttyname(slave)
         if link:
-            _point(link, path)
+            point(link, path)
         for station in stations.values():
             station.device = str(link or path)
         loop.add_reader(master, _read, master, _on_line(conversation, partial(_write, master)))
@@ -158,26 +159,9 @@ async def pseudo_terminal(stations: Stations, link: Path | None = None, line: Li
             line.end()
         loop.remove_reader(master)
         if link:
-            _unlink(link, path)
+            unlink(link, path)
         os.close(master)
         os.close(slave)  # held open until here: with no one holding it, the master would read an error
-
-
-def _point(link: Path, target: str) -> None:
-    """Makes `link` a symbolic link to `target` at one stroke; only an older link to a terminal makes way for it."""
-    if link.is_symlink() and not str(link.readlink()).startswith("/dev/pts/"):
-        raise FileExistsError(f"{link} is a link to {link.readlink()}; give another path or remove it")
-    if link.exists() and not link.is_symlink():
-        raise FileExistsError(f"{link} is there and is not a link; give another path or remove it")
-    new = link.with_name(f".{link.name}.{os.getpid()}")
-    new.symlink_to(target)
-    new.replace(link)
-
-
-def _unlink(link: Path, target: str) -> None:
-    """Removes `link` if it still is the one to `target`."""
-    if link.is_symlink() and link.readlink() == Path(target):
-        link.unlink()
 
 
 def _read(master: int, hear: Callable[[bytes], None]) -> None:

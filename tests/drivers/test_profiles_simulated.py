@@ -10,7 +10,7 @@ from drivers.codecs.registers import plan
 from drivers.modbus import ModbusOptions
 from gateway import Reading
 from gateway.config import load_profile
-from simulators.command import load, simulators
+from simulators.catalog import load, slaves
 from simulators.modbus_slave import Slave
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ NAMES = {"voltage": "voltage_l1", "current": "current_l1"}  # of the ET112, whic
 PROFILES = [
     path.stem
     for path in sorted((ROOT / "drivers/profiles").glob("*.yaml"))
-    if path.stem in simulators() or path.stem in OTHERS
+    if path.stem in slaves() or path.stem in OTHERS
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simulators.command import load
+from simulators.catalog import load
 from simulators.modbus_slave import Rtu, Slave, crc16
 
 H = bytes.fromhex

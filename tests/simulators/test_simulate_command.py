@@ -17,7 +17,8 @@ import pytest
 from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
 
-from simulators.command import main, simulators
+from simulators.catalog import simulators
+from simulators.command import main
 from simulators.faults import KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -202,8 +203,8 @@ def test_port_that_is_taken(start: Start) -> None:
 
 def test_loads_neither_gateway_nor_drivers_nor_any_library() -> None:
     code = (
-        "import sys; before = set(sys.modules); from simulators.command import load, simulators; "
-        "[load(name) for name in simulators()]; "
+        "import sys; before = set(sys.modules); from simulators.catalog import described, simulators; "
+        "[described(name) for name in simulators()]; "
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))"
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

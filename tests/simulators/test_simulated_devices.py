@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from simulators.command import load, simulators
+from simulators.catalog import load, slaves
 from simulators.modbus_slave import Rtu, Slave
 from simulators.tables import RegisterTable
 
@@ -53,7 +53,7 @@ def single_reads(slave: Slave, now: float = 0.0) -> Iterator[tuple[bytes, bytes]
             assert answer == bytes((function | 0x80, 2))
 
 
-@pytest.mark.parametrize("name", simulators())
+@pytest.mark.parametrize("name", slaves())
 def test_every_simulator_says_what_it_is_and_gives_named_values(name: str) -> None:
     simulator = load(name)
     assert simulator.__doc__
@@ -71,7 +71,7 @@ def test_every_simulator_says_what_it_is_and_gives_named_values(name: str) -> No
     assert all(len(addresses) == 1 for addresses in found.values()), "one name, one place"
 
 
-@pytest.mark.parametrize("name", simulators())
+@pytest.mark.parametrize("name", slaves())
 def test_every_simulator_repeats_with_its_seed(name: str) -> None:
     def course(seed: int) -> list[bytes]:
         slave = device(name, seed)
@@ -81,7 +81,7 @@ def test_every_simulator_repeats_with_its_seed(name: str) -> None:
     assert course(3) != course(4)
 
 
-@pytest.mark.parametrize("name", simulators())
+@pytest.mark.parametrize("name", slaves())
 def test_every_simulator_moves(name: str) -> None:
     slave = device(name)
     before = dict(single_reads(slave, 0.0))

@@ -10,7 +10,7 @@ import pytest
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
-from simulators.command import load
+from simulators.catalog import load
 from simulators.faults import parse_fault
 from simulators.modbus_slave import Rtu, crc16
 from simulators.wire import Station, Stations, pseudo_terminal, tcp_port

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-from simulators.command import load
+from simulators.catalog import load
 from simulators.conversation import Station
 from simulators.faults import parse_fault
 from simulators.modbus_slave import Given, crc16
@@ -142,9 +142,9 @@ class Record(Truth):
     """A truth in memory: what was given, as (unit id, quantity, value as text)."""
 
     def __init__(self) -> None:
-        self.given: list[tuple[int, str, str]] = []
+        self.given: list[tuple[int | None, str, str]] = []
 
-    def record(self, device: str, unit_id: int, values: Iterable[Given], when: Moment) -> None:
+    def record(self, device: str, unit_id: int | None, values: Iterable[Given], when: Moment) -> None:
         assert abs(when[0] - time.time()) < WITHIN
         self.given += [(unit_id, name, value) for name, _, value in values]
 

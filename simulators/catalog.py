@@ -1,0 +1,74 @@
+"""Which simulators there are, and how one is built: Modbus slaves in devices/, what speaks otherwise in speakers/."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from simulators.modbus_slave import Slave
+from simulators.settings import Settings, closest
+from simulators.speaker import Speaker
+
+
+class Described(Protocol):
+    """What every simulator gives, beside the first line of its docstring."""
+
+    SETTINGS: Sequence[str]  # names that --set knows
+
+
+class Simulator(Described, Protocol):
+    """What a file in devices/ gives."""
+
+    def build(self, unit_id: int, seed: int, settings: Settings) -> Slave:
+        """One device. Raises ValueError, with one line for people, for a setting that cannot be."""
+        ...
+
+
+class SpeakerSimulator(Described, Protocol):
+    """What a file in speakers/ gives."""
+
+    def build(self, seed: int, settings: Settings) -> Speaker:
+        """One device. Raises ValueError, with one line for people, for a setting that cannot be."""
+        ...
+
+
+def slaves() -> list[str]:
+    """The names of all Modbus slaves."""
+    return _files("devices")
+
+
+def speakers() -> list[str]:
+    """The names of all devices that speak by themselves, or answer in a way of their own."""
+    return _files("speakers")
+
+
+def simulators() -> list[str]:
+    """The names of all simulators."""
+    return sorted(slaves() + speakers())
+
+
+def described(name: str) -> Described:
+    """The simulator `name`. Raises ValueError where there is none."""
+    return load_speaker(name) if name in speakers() else load(name)
+
+
+def load(name: str) -> Simulator:
+    """The Modbus slave `name`. Raises ValueError where there is none."""
+    if name not in slaves():
+        raise _unknown(name)
+    return cast(Simulator, import_module(f"simulators.devices.{name}"))
+
+
+def load_speaker(name: str) -> SpeakerSimulator:
+    """The device `name` that speaks. Raises ValueError where there is none."""
+    if name not in speakers():
+        raise _unknown(name)
+    return cast(SpeakerSimulator, import_module(f"simulators.speakers.{name}"))
+
+
+def _files(folder: str) -> list[str]:
+    return sorted(file.stem for file in (Path(__file__).parent / folder).glob("[!_]*.py"))
+
+
+def _unknown(name: str) -> ValueError:
+    return ValueError(f"there is no simulator {name!r}; {closest(name, simulators())}")

@@ -1,0 +1,1 @@
+"""Simulated devices that speak by themselves or answer: a file is a simulator of its name."""
