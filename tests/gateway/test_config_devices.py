@@ -2,6 +2,8 @@
 
 import pytest
 
+from gateway.driver import driver_names
+from gateway.problem import or_known
 from tests.configuration import DRIVER, HEAD, device, load, marked, told
 
 DURATION = "write it like 250ms, 1s, 5min or 24h"
@@ -39,9 +41,9 @@ GOOD = "driver: ./probe.py, link: bus, unit_id: 1"
             " max_quantities, points, profile, silent_after, unit_id, wait",
         ),
         # driver
-        ("d: {driver: »probe, link: bus}", 'no driver "probe"; known here: modbus, sunspec'),
+        ("d: {driver: »probe, link: bus}", f'no driver "probe"; {or_known("probe", driver_names())}'),
         ("d: {driver: »modbuss, link: bus}", 'no driver "modbuss"; did you mean "modbus"?'),
-        ("d: {driver: »mt sics, link: bus}", 'no driver "mt sics"; known here: modbus, sunspec'),
+        ("d: {driver: »mt sics, link: bus}", f'no driver "mt sics"; {or_known("mt sics", driver_names())}'),
         ("d: {driver: »''}", '"" is too short; write 1 or more characters'),
         # link
         ("»d: {PROBE, unit_id: 1}", "driver ./probe.py needs a modbus link; add link: NAME"),

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config import ConfigError, load_profile, profile_names
+from gateway.driver import load_driver
+from gateway.problem import or_known
 from tests.configuration import DRIVER, PROFILE, device, load, told, write
 
 BUILT_IN = sorted(path.stem for path in Path("drivers/profiles").glob("*.yaml"))
@@ -56,7 +58,7 @@ def test_a_version_may_look_like_a_number(tmp_path, version):
     ("name", "expected"),
     [
         ("sdm120", 'no profile "sdm120"; did you mean "eastron_sdm120"?'),
-        ("zzz", f'no profile "zzz"; known here: {", ".join(BUILT_IN)}'),
+        ("zzz", f'no profile "zzz"; {or_known("zzz", BUILT_IN)}'),
         ("../etc/passwd", '"../etc/passwd" is neither the name of a profile nor a path ending in .yaml'),
         ("none.yaml", "none.yaml: no such file"),
         ("x" * 250 + "/" * 9 + ".yaml", "no such file"),
@@ -200,9 +202,12 @@ def test_what_a_missing_profile_may_hold_is_not_called_missing(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(Path("drivers/profiles").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_profile_that_comes_with_labgate_is_right(tmp_path, path):
-    site = device(tmp_path, f"  d: {{profile: {path.stem}, link: bus, unit_id: 1}}\n")
-    assert told(site) == []
     profile = load_profile(path.stem, tmp_path)
+    link = load_driver(profile.driver, tmp_path).__annotations__["link"]
+    links = {"ModbusLink": "{modbus: /dev/ttyUSB0}", "SerialLink": "{serial: /dev/ttyUSB0}"}
+    keys = f"profile: {path.stem}, link: l" + (", unit_id: 1" if link.__name__ == "ModbusLink" else "")
+    site = load(tmp_path, f"gateway: {{id: pi-7}}\nlinks: {{l: {links[link.__name__]}}}\ndevices:\n  d: {{{keys}}}\n")
+    assert told(site) == []
     assert profile.source
     assert profile.vectors
     assert site.devices["d"].profile == path.stem

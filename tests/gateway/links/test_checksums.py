@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.links.checksums import checksum, holds, size
 from gateway.links.framing import Checksum
+from tests.examples import examples
 
 CHECK = b"123456789"  # what catalogues of CRC algorithms state the `check` of
 
@@ -31,6 +32,7 @@ def bitwise(polynomial: int, start: int, out: int) -> Callable[[bytes], int]:
     return crc
 
 
+@examples(60)
 @given(st.binary(max_size=64))
 def test_bit_by_bit(data: bytes) -> None:
     assert checksum("crc16_modbus", data) == bitwise(0xA001, 0xFFFF, 0)(data)

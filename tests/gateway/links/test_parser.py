@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.links.framing import Between, Fixed, Framing, Headed, Lines, Quiet
 from gateway.links.parser import Parser
+from tests.examples import examples
 
 SDS011 = Fixed(b"\xaa\xc0", 10, b"\xab", "sum8", 2, -2)
 PMS = Fixed(b"\x42\x4d\x00\x1c", 32, checksum="sum16", checked_to=-2)
@@ -207,8 +208,8 @@ STREAM = st.lists(CHUNKS | st.binary(max_size=12), max_size=24).map(b"".join)
 
 
 @pytest.mark.parametrize("framings", ALL, ids=str)
+@examples(60)
 @given(stream=STREAM, cuts=st.lists(st.integers(0, 300), max_size=12), opened=st.booleans())
-@settings(max_examples=60)
 def test_any_pieces_give_the_same_frames(framings: list[Framing], stream: bytes, cuts: list[int], opened: bool) -> None:
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     told = []
@@ -226,6 +227,7 @@ def test_any_pieces_give_the_same_frames(framings: list[Framing], stream: bytes,
     [(SDS011, GOOD_SDS011), (PMS, GOOD_PMS), (HDLC, hdlc(bytes(20)))],
     ids=["sds011", "pms", "hdlc"],
 )
+@examples(60)
 @given(noise=st.lists(st.binary(max_size=40), min_size=1, max_size=6))
 def test_frames_among_noise_are_found(framing: Framing, frame: bytes, noise: list[bytes]) -> None:
     """Noise may begin something that is decided only when its length has come, not more: then all are found."""
@@ -236,8 +238,8 @@ def test_frames_among_noise_are_found(framing: Framing, frame: bytes, noise: lis
 
 
 @pytest.mark.parametrize("framings", ALL, ids=str)
+@examples(20)
 @given(stream=st.binary(max_size=2000))
-@settings(max_examples=20)
 def test_random_bytes_end_in_frames_counts_or_little_memory(framings: list[Framing], stream: bytes) -> None:
     parser = Parser(framings)
     frames = parser.feed(stream)
