@@ -83,6 +83,7 @@ class ModbusBus:
         port = Port(self.name, self._config, self._came, self._lost)
         await port.open(within)
         self._port, self._unanswered, self._begun = port, 0, 0
+        self._turns.byte()  # whatever was on the wire before: the silence begins now
         return port
 
     # One turn

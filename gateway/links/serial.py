@@ -15,6 +15,7 @@ import serial
 from gateway.config_serial import SerialLinkConfig
 from gateway.errors import LinkError
 from gateway.links.arbiter import Arbiter
+from gateway.links.base import Told
 from gateway.links.ear import Ear
 from gateway.links.framing import Framing
 from gateway.links.parser import Parser
@@ -30,7 +31,7 @@ class SerialLine:
 
     def __init__(self, name: str, config: SerialLinkConfig) -> None:
         self.name = name
-        self.trace: Callable[[str, bytes], None] | None = None
+        self.trace: Told | None = None
         self._config = config
         self._turns = Arbiter()
         self._opening = asyncio.Lock()
@@ -107,7 +108,7 @@ class SerialLine:
             raise self._gone()
         self._turns.byte()
         if self.trace is not None:
-            self.trace(">>", request)
+            self.trace(">>", request, asyncio.get_running_loop().time())
         try:
             self._wire.send(request)
         except OSError:
@@ -150,7 +151,7 @@ class SerialLine:
     def _came(self, data: bytes) -> None:
         self._turns.byte()
         if self.trace is not None:
-            self.trace("<<", data)
+            self.trace("<<", data, asyncio.get_running_loop().time())
         for ear in self._ears.values():
             ear.hear(data)
         if self._parser is not None and self._answer is not None and not self._answer.done():

@@ -80,3 +80,11 @@ def test_one_that_was_dead_for_a_while_is_not_blamed_on_its_link() -> None:
     pace = Pace(0.1, True, 0.0)
     asked(pace, 0.05, lambda n: n + 1 if n < 9 else 0, 200)
     assert pace.full is False
+
+
+@pytest.mark.parametrize(("every", "in_step"), [(0.1, True), (0.2, True), (1.0, False)])
+def test_who_is_asked_often_keeps_step_with_the_others(every: float, in_step: bool) -> None:
+    starts = (1000.013, 1000.057, 1000.091)
+    found = [asked(Pace(every, True, now), 0.001, lambda n: 0, 5, now)[-1] % every for now in starts]
+    spread = max(found) - min(found)
+    assert (min(spread, every - spread) < 1e-6) is in_step

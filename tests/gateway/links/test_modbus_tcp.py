@@ -173,7 +173,7 @@ async def test_a_device_that_a_box_does_not_reach_may_answer_late(bus: Buses, tc
 async def test_what_is_no_answer(bus: Buses, tcp: Any, answer: str, text: str | None) -> None:
     _, where = await tcp(answers(answer))
     with pytest.raises(LinkError) as caught:
-        await bus(where, timeout="50ms").read_block(1, "holding", 0, 1)
+        await bus(where, timeout="5s" if text else "50ms").read_block(1, "holding", 0, 1)
     assert caught.value.reason == "garbled"
     assert text is None or str(caught.value) == text
 
