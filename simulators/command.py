@@ -81,14 +81,15 @@ def _voices(options: argparse.Namespace, known: Settings, devices: int) -> list[
 def _fault_of(options: argparse.Namespace, speaker: Speaker, text: str) -> Fault:
     """A fault of a device that speaks. Raises ValueError with one line for people."""
     fault = parse_fault(text)
-    needs = fault.kind.needs
+    needs, name = fault.kind.needs, text.split()[0]
     if needs in ("slave", "connection"):
         raise ValueError(f"fault {text!r} is for Modbus, and {options.name} speaks otherwise; try mute, cut or unplug")
     if needs == "rtu" and not speaker.checked:
         raise ValueError(f"fault {text!r} needs a checksum, and {options.name} has none; try cut or noise")
-    if needs == "happens" and text.split()[0] not in speaker.can_happen:
-        raise ValueError(f"fault {text!r} cannot happen to {options.name}; {closest(text, speaker.can_happen)}")
-    if text.split()[0] == "unplug" and options.port is None and not options.link:
+    if needs == "happens" and name not in speaker.can_happen:
+        others = (*speaker.can_happen, "mute", "cut", "reset")
+        raise ValueError(f"fault {text!r} cannot happen to {options.name}; {closest(name, others)}")
+    if name == "unplug" and options.port is None and not options.link:
         raise ValueError(f"fault {text!r}: it comes back under another name; add --link PATH, or --port 0")
     return fault
 

@@ -17,6 +17,7 @@ from simulators.voice import Voice
 
 _LOOK = 0.01  # s; how often to see whether somebody has opened the terminal
 _UNREAD = 200  # ms; a cable is pulled when all that was said has been read, or after that long
+_AGAIN = 1.0  # s; until a link is tried again that could not be made
 _BACKLOG = 65536  # bytes for a TCP client that does not read; more is lost
 _ASIDE = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK
 
@@ -29,8 +30,8 @@ async def serial_terminal(voice: Voice, link: Path | None = None) -> AsyncIterat
     open reads its end; it comes back as another terminal. Raises OSError where the link cannot be made.
     """
     terminal = _Terminal(voice, link)
-    terminal.plug()
     try:
+        terminal.plug()
         yield str(link or terminal.path)
     finally:
         voice.end()
@@ -41,15 +42,20 @@ async def serial_terminal(voice: Voice, link: Path | None = None) -> AsyncIterat
 async def serial_server(voice: Voice, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Puts `voice` behind a TCP serial server; gives tcp://host:port. All who are connected hear it, and may ask.
 
-    Unplugged, the server is off: connections end, new ones are refused. Raises OSError where the port cannot be had.
+    Unplugged, connections end, and new ones end at once. Raises OSError where the port cannot be had.
     """
-    server = _Server(voice, host)
-    url = await server.plug(port)
+    box = _Server(voice)
+    server = await asyncio.get_running_loop().create_server(box.connection, host, port)
+    voice.device = url = f"tcp://{host}:{server.sockets[0].getsockname()[1]}"
+    voice.power()
     try:
         yield url
     finally:
         voice.end()
-        await server.end()
+        box.end()
+        server.close()
+        await server.wait_closed()
+        await asyncio.sleep(0)  # aborted connections are closed in the next turn of the loop
 
 
 class _Terminal:
@@ -58,7 +64,7 @@ class _Terminal:
         self._voice, self._link = voice, link
         self._master = -1
         self._timer: asyncio.TimerHandle | None = None
-        self._replug: asyncio.Task[None] | None = None
+        self._slave = -1  # our own end, while the cable is about to be pulled
         self._loop = asyncio.get_running_loop()
         voice.send, voice.unplug = self._write, self._unplug
 
@@ -82,20 +88,19 @@ class _Terminal:
 
     def end(self) -> None:
         """Closes the terminal, and removes the link."""
-        if self._replug:
-            self._replug.cancel()
-        self._close()
-
-    def _close(self) -> None:
-        if self._master < 0:
-            return
         if self._timer:
             self._timer.cancel()
+        if self._master >= 0:
+            self._close()
+
+    def _close(self) -> None:
         self._loop.remove_reader(self._master)
         if self._link:
             unlink(self._link, self.path)
-        os.close(self._master)
-        self._master = -1
+        for end in (self._master, self._slave):
+            if end >= 0:
+                os.close(end)
+        self._master = self._slave = -1
 
     def _look(self) -> None:
         """Waits until somebody opens the terminal."""
@@ -132,53 +137,46 @@ class _Terminal:
             return False
 
     def _unplug(self, seconds: float) -> None:
-        self._replug = self._loop.create_task(self._out_and_in(seconds))
-
-    async def _out_and_in(self, seconds: float) -> None:
         self._loop.remove_reader(self._master)
-        slave = os.open(self.path, _ASIDE)
-        for _ in range(_UNREAD):
-            if not any(fcntl.ioctl(slave, termios.FIONREAD, bytes(4))):
-                break
-            await asyncio.sleep(0.001)
-        os.close(slave)
+        self._slave = os.open(self.path, _ASIDE)
+        self._pull(seconds, _UNREAD)
+
+    def _pull(self, seconds: float, tries: int) -> None:
+        if tries and any(fcntl.ioctl(self._slave, termios.FIONREAD, bytes(4))):
+            self._timer = self._loop.call_later(0.001, self._pull, seconds, tries - 1)
+            return
         self._close()
-        await asyncio.sleep(seconds)
-        self.plug()
+        self._timer = self._loop.call_later(seconds, self._replug)
+
+    def _replug(self) -> None:
+        try:
+            self.plug()
+        except OSError:  # something else has the name of the link now
+            self._close()
+            self._timer = self._loop.call_later(_AGAIN, self._replug)
 
 
 class _Server:
-    def __init__(self, voice: Voice, host: str) -> None:
-        self._voice, self._host = voice, host
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
         self._clients: list[asyncio.Transport] = []
-        self._server: asyncio.Server | None = None
-        self._replug: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.plugged = True
         voice.send, voice.unplug = self._write, self._unplug
 
-    async def plug(self, port: int) -> str:
-        """Listens, and switches the device on; gives the URL."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._connection, self._host, port)
-        self._port = int(self._server.sockets[0].getsockname()[1])
-        self._voice.device = url = f"tcp://{self._host}:{self._port}"
-        self._voice.power()
-        return url
-
-    async def end(self) -> None:
-        """Ends all connections, and listens no more."""
-        if self._replug:
-            self._replug.cancel()
+    def end(self) -> None:
+        """Ends all connections."""
+        if self._timer:
+            self._timer.cancel()
         for transport in list(self._clients):
             transport.abort()
-        if self._server:
-            self._server.close()
-            await self._server.wait_closed()
-        await asyncio.sleep(0)  # aborted connections are closed in the next turn of the loop
 
     def came(self, transport: asyncio.Transport) -> None:
         """Somebody has connected."""
         self._clients.append(transport)
-        if len(self._clients) == 1:
+        if not self.plugged:
+            transport.close()
+        elif len(self._clients) == 1:
             self._voice.opened()
 
     def went(self, transport: asyncio.Transport) -> None:
@@ -187,28 +185,27 @@ class _Server:
         if not self._clients:
             self._voice.closed()
 
-    def _connection(self) -> asyncio.Protocol:
+    def connection(self) -> asyncio.Protocol:
+        """What stands for a client."""
         return _Connection(self, self._voice)
 
     def _write(self, data: bytes) -> bool:
         heard = False
         for transport in self._clients:
-            if transport.get_write_buffer_size() < _BACKLOG:
+            if transport.get_write_buffer_size() < _BACKLOG and not transport.is_closing():
                 transport.write(data)
                 heard = True
         return heard
 
     def _unplug(self, seconds: float) -> None:
-        self._replug = asyncio.get_running_loop().create_task(self._off_and_on(seconds))
-
-    async def _off_and_on(self, seconds: float) -> None:
-        assert self._server
-        self._server.close()
-        self._server = None
-        for transport in list(self._clients):
+        self.plugged = False
+        for transport in self._clients:
             transport.close()  # what was said is still sent
-        await asyncio.sleep(seconds)
-        await self.plug(self._port)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._plug)
+
+    def _plug(self) -> None:
+        self.plugged = True
+        self._voice.power()
 
 
 class _Connection(asyncio.Protocol):

@@ -15,6 +15,7 @@ from simulators.speaker import Said, Speaker
 SETTINGS = ("co2", "warm_up")
 _SIZE = 9  # bytes of a request, and of an answer
 _READ = 0x86
+_WARM = 26 + 40
 
 
 class MhZ19(Speaker):
@@ -48,7 +49,7 @@ class MhZ19(Speaker):
         warm = self._cold <= 0 and not self.happens
         self._cold -= 1
         co2 = round(self._co2(t)) if warm else 0
-        body = bytes((_READ, co2 >> 8, co2 & 0xFF, 22 + 40 if warm else 0, 0, 0, 0))
+        body = bytes((_READ, co2 >> 8, co2 & 0xFF, _WARM if warm else 0, 0, 0, 0))
         frame = b"\xff" + body + bytes((-sum(body) & 0xFF,))
         return [Said(frame, (("co2", "ppm", str(co2)),) if warm else (), checked=(1, 9))]
 

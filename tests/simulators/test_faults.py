@@ -33,6 +33,9 @@ def strikes(fault: Fault, requests: int, period: float = 0.01, seed: int = 0, st
         ("for 25ms", [1, 2, 3]),
         ("after 45ms for 25ms", [6, 7, 8]),
         ("after 2 for 25ms", [3, 4, 5]),
+        ("every 25ms", [4, 7, 10]),  # 10 ms apart
+        ("after 3 every 25ms", [7, 10]),
+        ("every 25ms for 45ms", [4]),
         ("100%", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -192,6 +193,73 @@ def test_each_unit_draws_its_faults_from_its_own_seed(start: Start) -> None:
     assert course() == [one, other]
 
 
+def test_a_board_whose_cable_is_pulled(start: Start, tmp_path: Path) -> None:
+    truth, link = tmp_path / "truth.jsonl", tmp_path / "by-id"
+    faults = ("--fault", "unplug 20ms mid every 100ms")
+    board = ("line_board", "--set", "every=10ms", "--set", "dialect=sentence", "--link", str(link))
+    process = start(*board, *faults, "--json", "--truth", str(truth))
+    assert ready(process)["url"] == str(link)
+    heard, names = b"", set()
+    while len(names) < 3 or len(heard) < 2000:
+        try:
+            port = os.open(link, os.O_RDONLY | os.O_NOCTTY)
+        except OSError:
+            time.sleep(0.002)
+            continue
+        names.add((os.ttyname(port), len(heard)))
+        while data := hung_up_is_nothing(port):
+            heard += data
+        os.close(port)
+    end(process)
+    assert len({name for name, _ in names}) > 1
+    printed = re.findall(rb"Temperature: ([\d.]+) C\tHumidity: ([\d.]+) %\tPressure: ([\d.]+) hPa\r\n", heard)
+    records = [json.loads(line, parse_float=str) for line in truth.read_text().splitlines()]
+    given = [record["value"].encode() for record in records]
+    assert given[: 3 * len(printed)] == [value for values in printed for value in values]
+    assert {(record["name"], record["unit"]) for record in records} == {
+        ("Temperature", "Cel"),
+        ("Humidity", "%RH"),
+        ("Pressure", "hPa"),
+    }
+    assert all((record["device"], record["unit_id"]) == (str(link), None) for record in records)
+    assert not link.is_symlink()
+
+
+def hung_up_is_nothing(port: int) -> bytes:
+    try:
+        return os.read(port, 4096)
+    except OSError:
+        return b""
+
+
+def test_speakers_as_text_and_on_tcp(start: Start) -> None:
+    process = start("scpi_meter", "--port", "0", "--set", "voltage=1.5")
+    assert process.stdout
+    url, name = process.stdout.readline().split()
+    assert name == "scpi_meter"
+    with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port or 0), timeout=5) as wire:
+        wire.sendall(b"MEAS:VOLT:DC?\n")
+        assert wire.recv(64) == b"+1.50000000E+00\n"
+    end(process)
+
+
+def test_many_boards_in_one_process(start: Start) -> None:
+    process = start("line_board", "--json", "--set", "devices=3", "--set", "every=10ms", "--baudrate", "115200")
+    urls = ready(process)["urls"]
+    assert isinstance(urls, list)
+    assert len(set(urls)) == 3
+    lines = []
+    for url in urls:
+        port = os.open(url, os.O_RDONLY | os.O_NOCTTY)
+        heard = b""
+        while b"}\r\n" not in heard:
+            heard += os.read(port, 4096)
+        lines.append(heard[heard.index(b"{") :].partition(b"\r\n")[0])
+        os.close(port)
+    assert len(set(lines)) == 3  # a seed each
+    end(process)
+
+
 def test_port_that_is_taken(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -260,6 +328,22 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         ("registers --seed one", "--seed: must be a number"),
         ("registers --port 0 --link /tmp/x", "use one of them"),
         ("registers --link /tmp/x --set devices=2", "one wire only"),
+        ("line_board --set dialect=jsn", "dialect cannot be 'jsn'; did you mean json?"),
+        ("line_board --set every=1", "every wants a time such as 200ms or 1.5s, not '1'"),
+        ("line_board --set every=0s", "every must be between 0.001s and 3600s, not 0s"),
+        ("line_board --unit-id 3", "--unit-id is for Modbus, and line_board speaks otherwise; leave it out"),
+        ("gnss --rtu --port 0", "--rtu is for Modbus"),
+        ("line_board --fault crc", "fault 'crc' needs a checksum, and line_board has none; try cut or noise"),
+        ("line_board --fault exception\\ 2", "is for Modbus, and line_board speaks otherwise"),
+        ("line_board --fault drop --port 0", "is for Modbus"),
+        ("line_board --fault overload", "fault 'overload' cannot happen to line_board; there is novalue, mute"),
+        ("line_board --fault unplug\\ 2s", "it comes back under another name; add --link PATH, or --port 0"),
+        ("line_board --fault unplug", "wants a time, and 'mid' or nothing; write 'unplug 2s [mid]'"),
+        ("line_board --fault unplug\\ 2s\\ now", "wants a time, and 'mid' or nothing"),
+        ("p1_meter --fault novalue", "cannot happen to p1_meter; there is mute, "),
+        ("registers --fault reset", "is not for Modbus, which registers speaks; try mute or drop"),
+        ("balance --set settle=1min", "settle must be between 0s and 10s, not 1min"),
+        ("gnss --set fix=maybe", "fix cannot be 'maybe'; there is yes, no"),
         ("registers --truth /nowhere/truth", "cannot write /nowhere/truth: No such file or directory"),
     ],
 )

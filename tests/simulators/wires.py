@@ -6,7 +6,7 @@ import os
 import struct
 import time
 import tty
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -55,23 +55,23 @@ class Port:
         self.closed = True
         self._news.set()
 
-    async def read(self, count: int) -> bytes:
-        """The next `count` bytes; fails the test where the wire is closed before."""
+    async def news(self, enough: Callable[[], bool]) -> None:
+        """Waits until `enough` has come; fails the test where the wire is closed before."""
         async with asyncio.timeout(WITHIN):
-            while len(self.heard) < count:
-                assert not self.closed, f"closed after {self.heard.hex()}"
+            while not enough():
+                assert not self.closed, f"closed after {self.heard!r}"
                 self._news.clear()
                 await self._news.wait()
+
+    async def read(self, count: int) -> bytes:
+        """The next `count` bytes; fails the test where the wire is closed before."""
+        await self.news(lambda: len(self.heard) >= count)
         taken, self.heard = self.heard[:count], self.heard[count:]
         return taken
 
     async def until(self, frame: bytes, times: int) -> bytes:
         """What has come when `frame` has come so many times."""
-        async with asyncio.timeout(WITHIN):
-            while self.heard.count(frame) < times:
-                assert not self.closed, f"closed after {self.heard.hex()}"
-                self._news.clear()
-                await self._news.wait()
+        await self.news(lambda: self.heard.count(frame) >= times)
         taken, self.heard = self.heard, b""
         return taken
 
@@ -89,7 +89,18 @@ class _Terminal(Port):
         super().__init__()
         self._fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         tty.setraw(self._fd)
-        asyncio.get_running_loop().add_reader(self._fd, lambda: self.hear(os.read(self._fd, 4096)))
+        asyncio.get_running_loop().add_reader(self._fd, self._read)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._fd, 4096)
+        except OSError:  # EIO, or nothing: the other end is gone
+            data = b""
+        if data:
+            self.hear(data)
+        else:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            self.lost()
 
     def write(self, data: bytes) -> None:
         assert os.write(self._fd, data) == len(data)
