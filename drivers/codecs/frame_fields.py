@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator, model_validator
 
 from drivers.codecs.captures import captured_frame
 from drivers.codecs.float32 import shortest_one
@@ -120,15 +120,28 @@ class FrameOptions(Options):
             raise ValueError(f"{size} bytes are no frame; write 1 to {LONGEST}")
         return size
 
+    @field_validator("checked_from", "checked_to")
+    @classmethod
+    def _checked(cls, at: int, info: ValidationInfo) -> int:
+        size = info.data.get("size") or LONGEST
+        if not -size <= at < size or (at < 0 and info.field_name == "checked_from"):
+            first = 0 if info.field_name == "checked_from" else -size
+            raise ValueError(f"there is no byte {at} in a frame of {size}; write {first} to {size - 1}")
+        return at
+
     @field_validator("fields")
     @classmethod
-    def _fields(cls, fields: tuple[FrameField, ...]) -> tuple[FrameField, ...]:
+    def _fields(cls, fields: tuple[FrameField, ...], info: ValidationInfo) -> tuple[FrameField, ...]:
         names = [field.name for field in fields]
         if not names:
             raise ValueError("nothing to read; write at least one field")
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two fields are named {name!r}; write another name for one of them")
+        size = info.data.get("size") or LONGEST
+        for field in fields:
+            if field.end > size:
+                raise ValueError(f"{field.name} ends behind byte {size - 1}, the last; write a lower `at`")
         return fields
 
     @model_validator(mode="after")
@@ -137,10 +150,6 @@ class FrameOptions(Options):
             raise ValueError("how long is a frame? write `size`, or `length_at` where it says so itself")
         if self.escape is not None and (not self.tail or self.size is None or len(self.escape) != 1):
             raise ValueError("`escape` is one byte, in frames with a `tail` and a `size`; write those too")
-        if self.size is not None:
-            for field in self.fields:
-                if field.end > self.size:
-                    raise ValueError(f"{field.name} ends behind byte {self.size - 1}, the last; write a lower `at`")
         return self
 
     @cached_property

@@ -205,5 +205,5 @@ class Parser:
 
 def _sound(frame: bytes, kind: Checksum, checked_from: int, checked_to: int) -> bool:
     """Whether the checksum that stands at `checked_to` is that of the bytes from `checked_from` to there."""
-    to = checked_to % len(frame)
-    return holds(kind, frame[checked_from:to], frame[to : to + size(kind)])
+    to = checked_to if checked_to >= 0 else len(frame) + checked_to
+    return to >= checked_from and holds(kind, frame[checked_from:to], frame[to : to + size(kind)])

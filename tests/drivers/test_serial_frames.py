@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import tty
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,11 +12,11 @@ from typing import Any
 import pytest
 
 from drivers.asked_frames import AskedFrameOptions, AskedFrames
-from drivers.codecs.frame_fields import FrameOptions
+from drivers.codecs.frame_fields import FrameField, FrameOptions
 from drivers.frames import Frames
 from drivers.han import Han, HanOptions
 from gateway import DecodeError, Listener, Reading
-from gateway.config import load_profile
+from gateway.config import load_profile, load_site
 from gateway.config_serial import SerialLinkConfig
 from gateway.links.serial import SerialLine
 
@@ -181,3 +182,54 @@ async def test_a_sensor_that_sleeps_is_started(port: Port) -> None:
     port.answers[request] = bytes.fromhex(vectors("sps30-shdlc")["sps30-1"]["input_hex"])
     assert values(await sensor.read())["pm10"]["value"] == pytest.approx(13.28, abs=0.006)
     assert port.asked == [request, start, request]
+
+
+# drivers/README.md
+
+README = (Path(__file__).parents[2] / "drivers/README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_meter_of_the_readme(tmp_path: Path) -> None:
+    (stanza,) = [text for text in BLOCKS if "driver: han" in text]
+    (tmp_path / "gateway.yaml").write_text("gateway: {id: pi-7}\n" + stanza)
+    site = load_site(tmp_path / "gateway.yaml")
+    assert [problem for problem in site.problems if problem.severity == "error"] == []
+    assert site.devices["house"].driver == "han"
+
+
+def test_the_frame_profile_of_the_readme(tmp_path: Path) -> None:
+    (text,) = [text for text in BLOCKS if text.startswith("driver: frames")]
+    (tmp_path / "dust.yaml").write_text(text)
+    profile = load_profile("dust.yaml", tmp_path)
+    (vector,) = profile.vectors
+    found = values(
+        Frames.decode_input(FrameOptions.model_validate(profile.options), bytes.fromhex(vector["input_hex"]), {})
+    )
+    assert found["pm2_5"] == {"value": float(vector["expected"]["pm2_5"]["value"]), "unit": "ug/m3"}
+
+
+def test_every_key_of_frames_is_explained() -> None:
+    section = README.partition("## Binary frames")[2].partition("\n## ")[0]
+    assert set(AskedFrameOptions.model_fields) | set(FrameField.model_fields) <= set(re.findall(r"\w+", section))
+
+
+def test_what_is_wrong_is_told_at_its_place(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(
+        "gateway: {id: pi-7}\n"
+        "links: {desk: {serial: /dev/ttyUSB0}}\n"
+        "devices:\n"
+        "  a: {profile: sds011, link: desk, header: 42}\n"
+        "  b: {profile: sds011, link: desk, fields: [{name: x, at: 9, type: uint16}]}\n"
+        "  c: {profile: mh_z19, link: desk, every: 5s, checksum: sum9}\n"
+        "  d: {driver: han, link: desk, checksum: maybe}\n"
+    )
+    site = load_site(tmp_path / "gateway.yaml")
+    told = [str(problem).rpartition("gateway.yaml:")[2] for problem in site.problems if problem.severity == "error"]
+    assert told == [
+        '4:44: not bytes in hexadecimal; write them in quotes, like "42 4D 00 1C"',
+        "5:44: x ends behind byte 9, the last; write a lower `at`",
+        '6:57: "sum9" is not sum8, sum16, twos, inverted, xor_hex, crc16_modbus, crc16_arc or crc16_x25; did you mean'
+        ' "sum8"?',
+        '7:42: "maybe" is not true or false; write true or false',
+    ]

@@ -217,6 +217,8 @@ def test_escapes_of_nothing(content: str) -> None:
         ({"fields": [{"name": "a b", "at": 1, "type": "uint8"}]}, "no name"),
         ({"fields": [{"name": "a", "at": 1, "type": "uint8", "scale": 0}]}, "scale 0"),
         ({"fields": SIMPLE["fields"] * 2}, "two fields"),
+        ({"checked_to": -13}, "no byte -13"),
+        ({"checked_from": -1}, "write 0 to 11"),
         ({"escape": "7D"}, "tail"),
         ({"escape": "7D7D", "tail": "7E"}, "one byte"),
     ],
