@@ -11,9 +11,9 @@ from gateway import DecodeError, Reading
 
 _SENTENCE = re.compile(rb"[$]([A-Z0-9]{3,8}(?:,[ -~]*)?)[*]([0-9A-Fa-f]{2})\s*$")
 
-MODES = "ADEFMPRS"  # of mode indicators, those with a fix; N: data not valid
-UNSURE = "EMS"  # dead reckoning, typed in, simulated
-NAVIGABLE = "SCU"  # of navigational statuses (NMEA 4.1), those of a valid position; V: not valid
+MODES = frozenset("ADEFMPRS")  # of mode indicators, those with a fix; N: data not valid
+UNSURE = frozenset("EMS")  # dead reckoning, typed in, simulated
+NAVIGABLE = frozenset("SCU")  # of navigational statuses (NMEA 4.1), those of a valid position; V: not valid
 
 
 def sentence(line: bytes) -> tuple[str, list[str]]:
@@ -67,10 +67,10 @@ def decode_input(data: bytes, _context: Mapping[str, str]) -> list[Reading]:
 
 def _rmc(f: list[str], count: int) -> list[Reading]:
     """Time, status, latitude, N/S, longitude, E/W, knots, course, date, variation, E/W, mode, navigational status."""
-    valid = f[2] == "A" and (count <= 12 or f[12] in MODES and f[12] != "")
+    valid = f[2] == "A" and (count <= 12 or f[12] in MODES)
     found = []
-    if valid and (count <= 13 or f[13] in NAVIGABLE and f[13] != ""):
-        found = place(f[3:7], f[12] in UNSURE and f[12] != "")
+    if valid and (count <= 13 or f[13] in NAVIGABLE):
+        found = place(f[3:7], f[12] in UNSURE)
         found += speed("speed", f[7], "N") + quantity("course", f[8], "deg")
     if valid and (day := date(f[9])) and (time := moment(f[1])):
         found.append(Reading("timestamp", f"{day}T{time}Z"))
@@ -78,7 +78,7 @@ def _rmc(f: list[str], count: int) -> list[Reading]:
 
 
 def _gga(f: list[str], _count: int) -> list[Reading]:
-    """Time, latitude, N/S, longitude, E/W, quality, satellites, HDOP, altitude, M, geoid separation, M, age, station."""
+    """Time, latitude, N/S, longitude, E/W, quality, satellites, HDOP, altitude, M, geoid separation, M, age."""
     found = []
     if f[6] not in ("", "0"):
         found = place(f[2:6], f[6] in "678")
@@ -94,8 +94,8 @@ def _gga(f: list[str], _count: int) -> list[Reading]:
 def _gns(f: list[str], count: int) -> list[Reading]:
     """As GGA, with a mode letter for each system in place of the quality, and a navigational status at the end."""
     found = []
-    if f[6].strip("N") and (count <= 13 or f[13] in NAVIGABLE and f[13] != ""):
-        found = place(f[2:6], not set(f[6]) - set(UNSURE + "N"))
+    if f[6].strip("N") and (count <= 13 or f[13] in NAVIGABLE):
+        found = place(f[2:6], not set(f[6]) - UNSURE - {"N"})
         found += quantity("altitude", f[9], "m") + quantity("geoid_separation", f[10], "m") + quantity("hdop", f[8])
         if time := moment(f[1]):
             found.append(Reading("time_of_day", time))
@@ -104,9 +104,9 @@ def _gns(f: list[str], count: int) -> list[Reading]:
 
 def _gll(f: list[str], count: int) -> list[Reading]:
     """Latitude, N/S, longitude, E/W, time, status, mode."""
-    if f[6] != "A" or (count > 7 and f[7] not in ("", *MODES)):
+    if f[6] != "A" or (count > 7 and f[7] and f[7] not in MODES):
         return []
-    found = place(f[1:5], f[7] in UNSURE and f[7] != "")
+    found = place(f[1:5], f[7] in UNSURE)
     if time := moment(f[5]):
         found.append(Reading("time_of_day", time))
     return found

@@ -1,6 +1,7 @@
 """Fields of NMEA 0183 sentences: numbers, places, times and speeds. All are text; an empty one is not available."""
 
 import re
+from typing import Literal
 
 from drivers.codecs.printed_numbers import number
 from gateway import Reading
@@ -46,7 +47,7 @@ def place(fields: list[str], unsure: bool) -> list[Reading]:
         raise ValueError(f"no hemispheres {north!r} and {east!r}")
     lat = _degrees(latitude, 90) * (-1 if north == "S" else 1)
     lon = _degrees(longitude, 180) * (-1 if east == "W" else 1)
-    quality = "suspect" if unsure else "good"
+    quality: Literal["good", "suspect"] = "suspect" if unsure else "good"
     return [Reading("latitude", lat, "lat", quality), Reading("longitude", lon, "lon", quality)]
 
 
