@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,7 @@ from simulators.truth import Moment
 from simulators.voice import Voice
 
 H = bytes.fromhex
+CLOSED = 0.02  # s; until a simulator has noticed that its port was closed
 LAST_OF_BANNER = b"I (312) main: sensor found at 0x76, sampling 3 channels\r\n"
 FIRST_OF_BANNER = b"ets Jul 29 2019 12:21:46\r\n"
 
@@ -64,6 +66,14 @@ async def after_banner(port: Port, count: int) -> list[bytes]:
     return await lines(port, count)
 
 
+async def given(of: Voice, count: int) -> None:
+    """Waits until so many values were given."""
+    for _ in itertools.repeat(None):
+        if len(truth(of).given) >= count:
+            return
+        await asyncio.sleep(0.001)
+
+
 async def linked(link: Path) -> None:
     """Waits until the link is there."""
     async with asyncio.timeout(WITHIN):
@@ -90,7 +100,7 @@ async def test_a_port_that_nobody_has_open_keeps_nothing() -> None:
     board = voice("line_board", every="5ms")
     async with serial_terminal(board) as path:
         for _ in range(3):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(CLOSED)
             before = len(truth(board).given)
             await asyncio.sleep(0.03)
             assert len(truth(board).given) == before  # and nobody can say that it was given
@@ -100,11 +110,37 @@ async def test_a_port_that_nobody_has_open_keeps_nothing() -> None:
                 await asyncio.sleep(0.02)  # lines that are not read
 
 
+async def test_what_was_not_read_before_a_port_was_closed_is_lost() -> None:
+    board = voice("line_board", every="5ms")
+    async with serial_terminal(board) as path:
+        port = os.open(path, os.O_RDONLY | os.O_NOCTTY)
+        async with asyncio.timeout(WITHIN):
+            await given(board, 6)
+        assert os.read(port, len(FIRST_OF_BANNER)) == FIRST_OF_BANNER
+        os.close(port)
+        await asyncio.sleep(CLOSED)
+        async with terminal(path) as opened:
+            assert (await lines(opened, 1))[0] == FIRST_OF_BANNER
+
+
+async def test_a_frame_that_nobody_heard_to_its_end_was_not_given() -> None:
+    sensor = voice("pms5003", every="200ms", character=10 / 2400, warm_up="0")
+    async with serial_terminal(sensor) as path:
+        async with terminal(path) as port:
+            await port.read(4)
+        await asyncio.sleep(32 * 10 / 2400)
+        assert truth(sensor).given == []
+        async with terminal(path) as port:
+            await port.until(b"BM", 2)
+        assert len(truth(sensor).values("pm10")) == 1
+
+
 async def test_a_meter_does_not_reset_when_it_is_opened() -> None:
     balance = voice("balance", settle="0s", weight="12.5")
     async with serial_terminal(balance) as path:
         async with terminal(path) as port:
             assert (await lines(port, 1))[0].startswith(b"I4 A ")  # it has just been switched on
+        await asyncio.sleep(CLOSED)
         async with terminal(path) as port:
             await asyncio.sleep(0.05)
             port.write(b"SI\r\n")
