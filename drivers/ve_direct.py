@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from drivers.codecs.ve_direct import COUNTERS, blocks, decode_input, identity, readings
-from gateway import Framing, Listener, Options, Quantity, Quiet, Reading, SerialLink
+from drivers.codecs.ve_direct import blocks, decode_input, identity, readings
+from gateway import Framing, Listener, Options, Quiet, Reading, SerialLink
 
 # A block ends in a checksum that may be any byte, also a line end: what tells blocks apart is the pause after them.
 PAUSE = 0.1  # s; a second has a block or two of 0.1 s each
@@ -34,10 +34,6 @@ class VeDirect(Listener):
     def identity(self) -> dict[str, str | None]:
         """As the blocks say."""
         return dict(self.known)
-
-    def quantities(self) -> dict[str, Quantity]:
-        """What only grows."""
-        return {label: Quantity("kWh", "counter") for label in sorted(COUNTERS)}
 
     @classmethod
     def decode_input(cls, options: Options | None, data: bytes, context: Mapping[str, str]) -> list[Reading]:

@@ -31,7 +31,6 @@ _NUMBERS: dict[str, tuple[str, int]] = {
 }
 IDENTITY = {"PID": "model", "SER#": "serial", "FW": "firmware", "FWE": "firmware"}
 STATIC = frozenset({*IDENTITY, "BMV"})
-COUNTERS = frozenset({"H17", "H18", "H19"})
 
 
 def blocks(data: bytes) -> list[dict[str, str]]:
