@@ -51,7 +51,7 @@ class AidonMeter(Speaker):
             ">HBBBBBBBhB", *clock.timetuple()[:3], clock.isoweekday(), *clock.timetuple()[3:6], 0xFF, -32768, 0xFF
         )
         items = [b"\x02\x02" + _obis(0, "1.0.0") + b"\x09\x0c" + when]
-        given = []
+        given = [("0-0:1.0.0", "", f'"{clock:%Y-%m-%dT%H:%M:%S}"')]
         values = self._house.at(t)
         for code in _CODES:
             data_type, form, scaler, unit, name = _KINDS[_house.kind(code)]

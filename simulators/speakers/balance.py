@@ -97,7 +97,7 @@ class Balance(Speaker):
             return Said(b"           Error\r\n")
         weight, wait = self._load(t)
         if wait:
-            return Said(f"{weight:12.2f}    \r\n".encode(), (("weight", "", f"{weight:.2f}"),))
+            return Said(f"{weight:12.2f}    \r\n".encode())  # without a unit nobody may take it for a weight
         return Said(f"{weight:12.2f} {self._unit:<3}\r\n".encode(), (("weight", _UNITS[self._unit], f"{weight:.2f}"),))
 
 

@@ -61,6 +61,8 @@ class Gnss(Speaker):
         place = f"{latitude},{north},{longitude},{east}"
         where = ("latitude", "lat", _degrees(latitude, 2, north)), ("longitude", "lon", _degrees(longitude, 3, east))
         knots, course = f"{self._speed(t) / _KNOT:.3f}", f"{self._course(t):.2f}"
+        stamp = ("timestamp", "", f'"{now:%Y-%m-%dT%H:%M:%S}.{time[-2:]}0Z"')
+        clock = ("time_of_day", "", f'"{now:%H:%M:%S}.{time[-2:]}0"')
         motion = ("speed", "m/s", repr(round(float(knots) * _KNOT, 9))), ("course", "deg", repr(float(course)))
         altitude = f"{self._altitude(t):.1f}"
         fix: tuple[Given, ...] = (
@@ -72,10 +74,10 @@ class Gnss(Speaker):
         )
         kilometres = f"{float(knots) * 1.852:.3f}"
         return [
-            self._sentence("RMC", f"{time},A,{place},{knots},{course},{date},,,A", *where, *motion),
+            self._sentence("RMC", f"{time},A,{place},{knots},{course},{date},,,A", stamp, *where, *motion),
             self._sentence("VTG", f"{course},T,,M,{knots},N,{kilometres},K,A", *motion),
-            self._sentence("GGA", f"{time},{place},1,08,1.01,{altitude},M,28.5,M,,", *where, *fix),
-            self._sentence("GLL", f"{place},{time},A,A", *where),
+            self._sentence("GGA", f"{time},{place},1,08,1.01,{altitude},M,28.5,M,,", clock, *where, *fix),
+            self._sentence("GLL", f"{place},{time},A,A", clock, *where),
         ]
 
     def _sentence(self, kind: str, fields: str, *given: Given) -> Said:

@@ -46,7 +46,8 @@ class P1Meter(Speaker):
         zone = timedelta(hours=1 if self._letter == "W" else 2)
         clock = datetime.fromtimestamp(self.started + t, UTC) + zone
         values = self._house.at(t)
-        lines, given = [self._name, "", f"0-0:1.0.0({clock:%y%m%d%H%M%S}{self._letter})"], []
+        lines = [self._name, "", f"0-0:1.0.0({clock:%y%m%d%H%M%S}{self._letter})"]
+        given = [("0-0:1.0.0", "", f'"{clock - zone:%Y-%m-%dT%H:%M:%SZ}"')]
         for code in self._codes:
             kind, value = _house.kind(code), values[code]
             if kind in ("current", "voltage"):

@@ -26,9 +26,11 @@ class Pms5003(Speaker):
     def __init__(self, seed: int, settings: Settings) -> None:
         random = Random(seed)
         self.period = period(settings, 1.0)
+        pm1, finer, coarser = wander(random, 12, 6), wander(random, 8, 4), wander(random, 6, 3)
         self._masses = [
-            pinned_or(number(settings, name, 0, 1000), wander(random, middle, middle / 2))
-            for name, middle in (("pm1", 12), ("pm2_5", 20), ("pm10", 26))
+            pinned_or(number(settings, "pm1", 0, 1000), pm1),
+            pinned_or(number(settings, "pm2_5", 0, 1000), lambda t: pm1(t) + finer(t)),
+            pinned_or(number(settings, "pm10", 0, 1000), lambda t: pm1(t) + finer(t) + coarser(t)),
         ]
         self._counts = [wander(random, middle, middle / 2) for middle in (2400, 700, 120, 12, 4, 1)]
         self._warm_up = number(settings, "warm_up", 0, 1000)

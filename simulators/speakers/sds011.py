@@ -25,7 +25,9 @@ class Sds011(Speaker):
         self.period = period(settings, 1.0)
         self._id = random.randbytes(2)
         self._pm2_5 = pinned_or(number(settings, "pm2_5", 0, 999.9), wander(random, 9, 5))
-        self._pm10 = pinned_or(number(settings, "pm10", 0, 1999.9), wander(random, 18, 8))
+        coarse = wander(random, 9, 5)  # PM10 is PM2.5, and more
+        pm10 = number(settings, "pm10", 0, 1999.9)
+        self._pm10 = pinned_or(pm10, lambda t: self._pm2_5(t) + coarse(t))
         self._warm_up = number(settings, "warm_up", 0, 1000)
         self._cold = 0.0
 

@@ -75,7 +75,7 @@ def test_what_is_given_is_json_with_names_and_units(name: str) -> None:
     for quantity, unit, text in given:
         assert quantity
         assert unit.isascii()
-        assert isinstance(json.loads(text), int | float)
+        assert isinstance(json.loads(text), int | float | str)
 
 
 @pytest.mark.parametrize("name", speakers())
@@ -114,7 +114,8 @@ def test_p1_gives_what_it_prints() -> None:
     settings = {"power_l1": "-2000", "power_l2": "500", "power_l3": "250.4", "voltage": "230.06"}
     (one,) = said(speaker("p1_meter", **settings), 20.0)
     printed = dict(re.findall(r"(1-0:[\d.]+)\(([\d.]+)\*\w+\)", one.frame.decode()))
-    assert {name: Fraction(value) for name, _, value in one.given} == {n: Fraction(v) for n, v in printed.items()}
+    assert one.given[0] == ("0-0:1.0.0", "", '"2025-11-21T10:32:25Z"')
+    assert {name: Fraction(value) for name, _, value in one.given[1:]} == {n: Fraction(v) for n, v in printed.items()}
     units = {name: unit for name, unit, _ in one.given}
     assert (units["1-0:1.8.0"], units["1-0:3.8.0"], units["1-0:1.7.0"]) == ("kWh", "kvarh", "kW")
     assert (units["1-0:44.7.0"], units["1-0:52.7.0"], units["1-0:71.7.0"]) == ("kvar", "V", "A")
@@ -136,6 +137,7 @@ def test_p1_in_whole_watts() -> None:
 def test_p1_clock(letter: str, clock: str) -> None:
     (one,) = said(speaker("p1_meter", letter=letter), 20.0)
     assert f"0-0:1.0.0({clock})\r\n".encode() in one.frame
+    assert one.given[0] == ("0-0:1.0.0", "", '"2025-11-21T10:32:25Z"')
 
 
 # --- Aidon
@@ -186,7 +188,8 @@ def test_aidon_is_as_the_capture() -> None:
     assert list(ours) == list(real)
     assert ours["0-0:1.0.0"] == H("07e90b15050b2019ff8000ff")  # Friday 2025-11-21 11:32:25, zone not specified
     units = {27: "W", 29: "var", 30: "Wh", 32: "varh", 33: "A", 35: "V"}
-    told = {name: (Fraction(value), unit) for name, unit, value in one.given}
+    assert one.given[0] == ("0-0:1.0.0", "", '"2025-11-21T11:32:25"')
+    told = {name: (Fraction(value), unit) for name, unit, value in one.given[1:]}
     found = {name: value for name, value in ours.items() if isinstance(value, tuple)}
     assert told == {name: (value, units[unit]) for name, (value, unit) in found.items()}
     assert len(told) == 26
@@ -226,7 +229,8 @@ def test_nmea_position(latitude: str, longitude: str, printed: str) -> None:
     assert (rmc[7], rmc[9], rmc[12], len(rmc)) == ("0.500", "211125", "A", 13)
     assert ",".join(rmc[3:7]) == ",".join(gga[2:6]) == ",".join(gll[1:5]) == printed
     assert (vtg[5], vtg[7], len(vtg), len(gga), len(gll)) == ("0.500", "0.926", 10, 15, 8)
-    given = {name: (float(value), unit) for one in sentences for name, unit, value in one.given}
+    given = {name: (json.loads(value), unit) for one in sentences for name, unit, value in one.given}
+    assert (given["timestamp"], given["time_of_day"]) == (("2025-11-21T10:32:07.250Z", ""), ("10:32:07.250", ""))
     assert given["latitude"] == (pytest.approx(float(latitude), abs=1e-7), "lat")
     assert given["longitude"] == (pytest.approx(float(longitude), abs=1e-7), "lon")
     assert given["speed"] == (pytest.approx(0.257222222), "m/s")
@@ -343,7 +347,7 @@ def test_a_free_running_balance_prints_as_kern() -> None:
     assert re.fullmatch(rb" +-[\d.]+ {4}\r\n", moving.frame)
     assert still.frame == b"      -29.18 g  \r\n"
     assert len(still.frame) == len(moving.frame) == len("     -29.186 g  \r\n")  # the capture of OpenTrickler, issue 15
-    assert still.given == (("weight", "g", "-29.18"),)
+    assert (moving.given, still.given) == ((), (("weight", "g", "-29.18"),))
     device.happens = frozenset(("overload",))
     assert said(device, 2.0) == [Said(b"           Error\r\n")]
     grain = speaker("balance", print="free", unit="GN", weight="1", settle="0s")
