@@ -67,7 +67,9 @@ def readings(row: list[str], names: list[str], parted: bool, text: bool, numbers
         elif not cell or is_none(cell) == len(cell):
             known = known or bool(cell)
         elif parted and _DECIMAL_COMMA.fullmatch(cell):
-            raise DecodeError(f"{name} has the value {cell}: with a decimal comma write decimal_comma: true")
+            raise DecodeError(
+                f"{name[:40]!r} has the value {cell[:20]}: with a decimal comma write decimal_comma: true"
+            )
         elif text:
             found.append(Reading(name, cell))
         elif not (parted and _MOMENT.fullmatch(cell)):

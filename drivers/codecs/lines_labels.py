@@ -47,7 +47,8 @@ def readings(line: str, numbers: Numbers) -> list[Reading] | None:
             continue
         rest = piece[end:]
         if rest[:1] == "," and rest[1:2].isdigit():
-            raise DecodeError(f"{label} has the value {piece[:20]}: with a decimal comma write decimal_comma: true")
+            shown = f"{label[:40]!r} has the value {piece.split()[0][:20]!r}"
+            raise DecodeError(f"{shown}: with a decimal comma write decimal_comma: true")
         explained = _behind(rest, label, i == last, numbers)
         if explained is None:
             return None

@@ -32,7 +32,7 @@ def weight(line: str) -> list[Reading]:
     if found is not None:
         unit = MASS.get((found[3] or "").strip())
         if unit is None:
-            raise DecodeError(f"the balance weighs in {found[3] or 'no unit'!s}: choose g or kg on it ({text!r})")
+            raise DecodeError(f"the balance prints no unit of mass: choose g or kg on it ({text[:40]!r})")
         digits = found[2]
         return [Reading("weight", float(digits), unit), Reading("stable", found[1] == "S")]
     if text in _ERRORS:

@@ -54,7 +54,7 @@ def identified(text: str) -> dict[str, str]:
 def error(text: str) -> tuple[int, str]:
     """Number and text of the oldest error, from the answer to SYST:ERR?; 0 is none. Raises DecodeError."""
     found = _ERROR.fullmatch(text.strip())
-    if found is None:
+    if found is None or not text.strip().isprintable():
         raise DecodeError(f"no answer to SYST:ERR?: {text.strip()[:60]!r}")
     return int(found[1]), (found[2] or "").strip()
 
