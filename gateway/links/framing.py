@@ -70,7 +70,7 @@ class Fixed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Quiet(msgspec.Struct, frozen=True, tag=True):
-    """Whatever came before nothing came for `silence` seconds."""
+    """Whatever came before nothing came for `silence` seconds; beside other framings, what they still wait for."""
 
     silence: float
     longest: int = LONGEST

@@ -95,7 +95,7 @@ class Parser:
             for i, framing in enumerate(self._framings):
                 if seen[i] < begin:
                     seen[i] = self._seek(framing, held, begin)
-            at = min(seen)
+            at = min(seen, default=len(held))
             if at > begin:
                 noise = held[begin:at]
                 self.skipped += len(noise.translate(None, b"\r\n")) if self._line_ends else len(noise)

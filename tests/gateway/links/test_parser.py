@@ -163,6 +163,12 @@ def test_lines_with_a_last_one_that_has_no_end() -> None:
     assert Parser([Lines()]).quiet() == []
 
 
+def test_who_wants_to_hear_nothing_hears_nothing() -> None:
+    parser = Parser([])
+    assert parser.feed(b"a\nb") + parser.quiet() == []
+    assert parser.skipped == 3
+
+
 # Several framings
 
 
