@@ -83,7 +83,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         metavar="K=V",
         action="append",
         default=[],
-        help="pins a quantity; devices=10: ten wires of them",
+        help="pins a quantity, or what else is named below; devices=10: ten wires of them",
     )
     add("--fault", metavar="WHAT", action="append", default=[], help="such as 'late 200ms every 3', see below")
     add("--truth", metavar="FILE", type=Path, help="appends every value ever given, as JSON lines")

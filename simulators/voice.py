@@ -85,6 +85,8 @@ class Voice:
 
     def hear(self, data: bytes) -> None:
         """Bytes of those who ask."""
+        if not self._listening:
+            return  # the last words before it was pulled
         requests, rest = self.speaker.split(self._rest + data)
         self._rest = rest[-_LONGEST_REQUEST:]
         for request in requests:

@@ -1,4 +1,4 @@
-"""A board that prints lines, such as an Arduino or an ESP32: `--set dialect=json`, `senml`, `csv`, ...
+"""A board that prints lines: `--set dialect=json`, senml, csv, label, equals, sentence, plotter, teleplot, zephyr.
 
 Sources: Arduino serial plotter protocol (arduino/Arduino build/shared/ArduinoSerialPlotterProtocol.md), Adafruit's DHT
 example (sentence), Teleplot README, RFC 8428 (SenML), Zephyr samples/sensor/bme280; the banner is that of an ESP32's
