@@ -363,7 +363,7 @@ async def test_a_link_that_was_taken_meanwhile_is_left_alone(tmp_path: Path, mon
 
 
 async def test_a_serial_server_whose_device_is_pulled() -> None:
-    board = voice("line_board", "unplug 100ms mid after 3 for 1", every="10ms")
+    board = voice("line_board", "unplug 500ms mid after 3 for 1", every="10ms")
     async with serial_server(board) as url:
         async with connection(url) as port:
             heard = await port.rest()
