@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from drivers.codecs.mt_sics import decode_input, identity, weight
-from gateway import Duration, Lines, LinkError, Options, Polled, Quantity, Reading, SerialLink
+from gateway import Between, Duration, LinkError, Options, Polled, Quantity, Reading, SerialLink
 
-LINE = (Lines(),)
-UNASKED = 3  # lines that may come before the reply: the serial number of a balance just switched on
+END = b"\r\n"
+ERRORS = tuple(Between(error, END, longest=16) for error in (b"ES", b"ET", b"EL"))
+# What a reply begins with: a balance that is switched on says its serial number unasked, and that is no weight.
+WEIGHT = (*(Between(begin, END, longest=64) for begin in (b"S S", b"S D", b"S I", b"S +", b"S -")), *ERRORS)
 
 
 class MtSicsOptions(Options):
@@ -28,12 +30,7 @@ class MtSics(Polled):
     async def read(self) -> list[Reading]:
         """The weight. Raises LinkError, and DecodeError for overload, underload, busy and errors."""
         request = b"S\r\n" if self.options.stable else b"SI\r\n"
-        for _ in range(UNASKED):
-            reply = (await self.link.ask(request, LINE, self.options.timeout)).decode("latin-1")
-            unasked = identity(reply)
-            if unasked is None:
-                break
-            self.known.clear()  # switched on just now, perhaps another one
+        reply = (await self.link.ask(request, WEIGHT, self.options.timeout)).decode("latin-1")
         readings = weight(reply)
         if not self.known:
             await self._identify()
@@ -42,13 +39,14 @@ class MtSics(Polled):
     async def _identify(self) -> None:
         """Asked once, after the first weight; one that does not say who it is weighs all the same."""
         self.known.update({"model": None, "serial": None})
-        for request in (b"I2\r\n", b"I4\r\n"):
+        for command in (b"I2", b"I4"):
+            reply = (Between(command + b" ", END, longest=256), *ERRORS)
             try:
-                told = identity((await self.link.ask(request, LINE, self.options.timeout)).decode("latin-1"))
+                told = identity((await self.link.ask(command + END, reply, self.options.timeout)).decode("latin-1"))
             except LinkError:
                 continue
             if told is not None:
-                self.known[told[0]] = told[1]
+                self.known[told[0]] = told[1] or None
 
     def identity(self) -> dict[str, str | None]:
         """As the balance says after its first weight."""

@@ -59,7 +59,7 @@ def decode_input(data: bytes, _context: Mapping[str, str]) -> list[Reading]:
         if not line.strip():
             continue
         if (known := identity(line)) is not None:
-            found.append(Reading(*known))
+            found += [Reading(*known)] if known[1] else []
             continue
         try:
             found += weight(line)

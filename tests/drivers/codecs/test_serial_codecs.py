@@ -55,8 +55,9 @@ def values_or_refused(codec: ModuleType, data: bytes, context: dict[str, str]) -
         assert isinstance(reading.value, int | float | str)
         assert not isinstance(reading.value, float) or math.isfinite(reading.value)
         assert isinstance(reading.value, bool | float | str) or -(2**63) <= reading.value < 2**63
-        assert not isinstance(reading.value, str) or reading.value.encode()
-        assert reading.unit is None or (reading.unit.encode() is not None and len(reading.unit) <= 40)
+        for text in (reading.value, reading.unit):
+            assert not isinstance(text, str) or text.encode().decode() == text
+        assert len(reading.unit or "") <= 40
 
 
 @pytest.mark.parametrize("protocol", CODECS)
