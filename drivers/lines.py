@@ -6,6 +6,7 @@ from functools import cached_property
 
 from pydantic import Field, field_validator
 
+from drivers.codecs.printed_units import stated
 from drivers.codecs.serial_lines import Dialect, LineDecoder, decode_lines, named_dialect
 from gateway import Framing, Lines, Listener, Options, Quantity, Reading, SerialLink
 
@@ -52,7 +53,8 @@ class LineBoard(Listener):
     def quantities(self) -> dict[str, Quantity]:
         """Those the configuration names; what a board prints is known when it has printed it."""
         o = self.options
-        return {name: Quantity(o.units.get(name)) for name in (*o.names, *(n for n in o.units if n not in o.names))}
+        names = dict.fromkeys((*o.names, *o.units))
+        return {name: Quantity(stated(o.units[name], name) if name in o.units else None) for name in names}
 
     @classmethod
     def decode_input(cls, options: Options | None, data: bytes, context: Mapping[str, str]) -> list[Reading]:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from drivers.codecs import lines_columns, lines_json, lines_labels, lines_teleplot
 from drivers.codecs.lines_noise import is_log, plain, unreadable
 from drivers.codecs.printed_numbers import Numbers
+from drivers.codecs.printed_units import stated
 from gateway import DecodeError, Reading
 
 Dialect = Literal["json", "senml", "teleplot", "label-value", "csv"]
@@ -34,7 +35,7 @@ class LineDecoder:
         self._numbers = Numbers(decimal_comma)
         self._missing = frozenset(missing)
         self._told_names = list(names)
-        self._units = dict(units or {})
+        self._units = {name: stated(unit, name) for name, unit in (units or {}).items()}
         self._names: list[str] = self._told_names
         self._named = bool(names)  # by a header or the configuration, not by position
         self._header: list[str] | None = None  # seen, but no row with as many cells yet
