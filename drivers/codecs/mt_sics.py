@@ -33,8 +33,8 @@ def weight(line: str) -> list[Reading]:
         unit = MASS.get((found[3] or "").strip())
         if unit is None:
             raise DecodeError(f"the balance prints no unit of mass: choose g or kg on it ({text[:40]!r})")
-        digits = found[2]
-        return [Reading("weight", float(digits), unit), Reading("stable", found[1] == "S")]
+        value = float(found[2]) + 0.0  # never -0
+        return [Reading("weight", value, unit), Reading("stable", found[1] == "S")]
     if text in _ERRORS:
         raise DecodeError(f"the balance {_ERRORS[text]}")
     if re.fullmatch(r"S[IRNU]* [I+-]", text):

@@ -39,7 +39,7 @@ _PRINTED: dict[str, str] = {
         "dB": "dB", "dBm": "dBm DBm dbm", "dB[SPL]": "dBA dB(A)", "1/min": "rpm RPM r/min cpm CPM",
         "beat/min": "bpm BPM",
         "count": "count counts pulses", "1/s": "cps", "B": "B bytes", "bit": "bits", "bit/s": "bit/s bps",
-        "kWh/m3": "kWh/m3", "N": "N", "kN": "kN", "N.m": "Nm", "uSv/h": "uSv/h", "Bq/m3": "Bq/m3",
+        "N": "N", "kN": "kN", "N.m": "Nm", "uSv/h": "uSv/h", "Bq/m3": "Bq/m3",
     }.items()
     for printed in spellings.split()
 }  # fmt: skip
