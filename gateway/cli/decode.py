@@ -95,17 +95,15 @@ def _codec(name: str) -> Decode | None:
 
 
 def named(readings: Iterable[Reading]) -> dict[str, dict[str, Any]]:
-    """Readings by name; what is not available is left out, several values of one quantity are name, name.2 …"""
-    found: dict[str, dict[str, Any]] = {}
+    """Readings by name; what is not available is left out, several values of one quantity are a list."""
+    several: dict[str, list[Reading]] = {}
     for reading in readings:
-        if isinstance(reading.value, float) and not math.isfinite(reading.value):
-            continue
-        name, n = reading.name, 1
-        while name in found:
-            n += 1
-            name = f"{reading.name}.{n}"
-        found[name] = {"value": reading.value, "unit": reading.unit}
-    return found
+        if not isinstance(reading.value, float) or math.isfinite(reading.value):
+            several.setdefault(reading.name, []).append(reading)
+    return {
+        name: {"value": one[0].value if len(one) == 1 else [r.value for r in one], "unit": one[0].unit}
+        for name, one in several.items()
+    }
 
 
 def from_hex(text: str) -> bytes:

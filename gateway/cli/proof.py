@@ -77,16 +77,21 @@ def _difference(got: Mapping[str, Any], wanted: Mapping[str, Any], tolerance: fl
     """The first thing that is not as wanted; empty where all is. Of what is not asked about nothing is said."""
     if not wanted and got:
         return f"it gives {next(iter(got))}, nothing is expected"
-    for first, told in wanted.items():
-        values = told["value"] if isinstance(told["value"], list) else [told["value"]]
-        for n, wanted_value in enumerate(values, 1):
-            name = first if n == 1 else f"{first}.{n}"
-            if name not in got:
-                return f"no {name}"
-            value, unit = got[name]["value"], got[name]["unit"]
-            if unit != told["unit"] or not _same(value, wanted_value, tolerance):
-                return f"{name} is {_text(value, unit)}, not {_text(wanted_value, told['unit'])}"
+    for name, told in wanted.items():
+        if name not in got:
+            return f"no {name}"
+        (values, unit), (expected, wanted_unit) = (_values(entry) for entry in (got[name], told))
+        if len(values) != len(expected):
+            return f"{name} has {len(values)} values, not {len(expected)}"
+        for value, one in zip(values, expected, strict=True):
+            if unit != wanted_unit or not _same(value, one, tolerance):
+                return f"{name} is {_text(value, unit)}, not {_text(one, wanted_unit)}"
     return ""
+
+
+def _values(entry: Mapping[str, Any]) -> tuple[list[Any], str | None]:
+    """One value or several, and their unit."""
+    return entry["value"] if isinstance(entry["value"], list) else [entry["value"]], entry["unit"]
 
 
 def _same(value: Any, told: Any, tolerance: float) -> bool:

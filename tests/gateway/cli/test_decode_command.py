@@ -101,6 +101,6 @@ def test_text_through_a_driver_of_ones_own(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "lines.py").write_text(DRIVER)
     common = ["-c", str(tmp_path / "gateway.yaml"), "decode", "lines.py", "--text"]
     assert main([*common, "1.5 nan 2.5"]) == 0
-    assert capsys.readouterr().out == '{"g":{"value":1.5,"unit":null},"g.2":{"value":2.5,"unit":null}}\n'
+    assert capsys.readouterr().out == '{"g":{"value":[1.5,2.5],"unit":null}}\n'
     assert main([*common, "boom"]) == 1
     assert capsys.readouterr().err == "labgate: the driver failed: KeyError: 'froth'\n"

@@ -132,7 +132,7 @@ def test_several_values_of_one_quantity(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["-c", str(site), "check"]) == 2
     wrong, missing = capsys.readouterr().out.splitlines()
     assert "own.yaml:4:" in wrong
-    assert "rr.2 is 2 s, not 3 s" in wrong
+    assert "rr is 2 s, not 3 s" in wrong
     assert "no rr.3" in missing
 
 
