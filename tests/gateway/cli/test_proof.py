@@ -133,7 +133,7 @@ def test_several_values_of_one_quantity(tmp_path: Path, capsys: pytest.CaptureFi
     wrong, missing = capsys.readouterr().out.splitlines()
     assert "own.yaml:4:" in wrong
     assert "rr is 2 s, not 3 s" in wrong
-    assert "no rr.3" in missing
+    assert "rr has 2 values, not 3" in missing
 
 
 def test_a_driver_that_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
