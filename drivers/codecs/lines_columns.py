@@ -12,6 +12,11 @@ _STATUS = re.compile(
     r"wait\w*|sensor|device|version|running|loading|not|no|to|from|the|is|please|warning|success\w*|calibrat\w*)\b",
     re.IGNORECASE,
 )
+_MESSAGE = re.compile(
+    r"\b(?:please|ready|starting|booting|initiali\w*|calibrating|(?:re)?connect\w*|waiting|retry\w*|lost|failed)\b",
+    re.IGNORECASE,
+)
+_BEGINS = "+-.0123456789"  # of numbers
 _MOMENT = re.compile(r"[0-9]+(?:[-:/.T ][0-9]+)+Z?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 
@@ -24,7 +29,13 @@ def cells(line: str, decimal_comma: bool) -> tuple[list[str], bool]:
             if not found[-1]:
                 found.pop()
             return found, True
-    return line.split(), False
+    found = []
+    for cell in line.split():
+        if found and cell[0] not in _BEGINS and found[-1][0] in _BEGINS and unit_of(cell):
+            found[-1] += " " + cell  # 22.5 C
+        else:
+            found.append(cell)
+    return found, False
 
 
 def header(line: str, decimal_comma: bool) -> list[str] | None:
@@ -39,7 +50,7 @@ def header(line: str, decimal_comma: bool) -> list[str] | None:
     else:
         found, parted = cells(line, decimal_comma)
         names = [cell.strip("\"'").removesuffix(":").rstrip() for cell in found]
-    if not parted and _STATUS.search(line):
+    if (_MESSAGE if parted else _STATUS).search(line):
         return None
     return names if names and all(map(is_label, names)) else None
 

@@ -8,14 +8,15 @@ from drivers.codecs.printed_numbers import Numbers, is_none
 from drivers.codecs.printed_units import in_brackets, unit_of
 from gateway import DecodeError, Reading
 
-_SPLIT = re.compile(r"\s*[:=]\s*|\s+is\s+")
+_SPLIT = re.compile(r"\s*(?:\bis\s*)?[:=]\s*|\s+is\s+")
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]")
 _LABEL = re.compile(r"[^\W\d][^:=<>{}\"\\|;,\t]*")
 _UNIT = re.compile(r"\s*((?:deg(?:rees?)?|[°º˚\ufffd])\s+(?:[CF]\b|[Cc]elsius|[Ff]ahrenheit)|[^\s,;|]+)")
 _SEPARATOR = re.compile(r"[,;|\t]+")
 _AROUND = " \t,;|-/&"
 
-LONGEST = 40  # characters of a label; what is longer is a sentence
-MOST_WORDS = 5
+LONGEST = 48  # characters of a label; what is longer is a sentence
+MOST_WORDS = 7
 
 
 @lru_cache(maxsize=512)
@@ -28,8 +29,9 @@ def readings(line: str, numbers: Numbers) -> list[Reading] | None:
     """What a line tells; None where it is no line of this kind.
 
     The whole line has to be labels, numbers and units: a sentence with a number in it is none. A label whose value is
-    no number (a word, a time, 0x1F, nan) is left out. A text before the first label names their group
-    (`hs300x@44: temp is 25.31 °C`) and is not told. Raises DecodeError where a comma may be a decimal mark.
+    no number (a word, a time, 0x1F, nan) is left out; several numbers by one label have its name. A text before the
+    first label names their group (`hs300x@44: temp is 25.31 °C`) and is not told. Raises DecodeError where a comma
+    may be a decimal mark.
     """
     pieces = _SPLIT.split(line)
     label, last = pieces[0], len(pieces) - 1
@@ -45,23 +47,28 @@ def readings(line: str, numbers: Numbers) -> list[Reading] | None:
             if i < last:
                 label = _SEPARATOR.split(piece)[-1].strip(_AROUND)
             continue
-        rest = piece[end:]
-        if rest[:1] == "," and rest[1:2].isdigit():
+        texts = [match.group()] if match else []
+        while match and (more := numbers.next.match(piece, end)):
+            texts.append(more.group(1))
+            end = more.end()
+        if len(texts) == 2 and _DECIMAL_COMMA.match(piece):
             shown = f"{label[:40]!r} has the value {piece.split()[0][:20]!r}"
             raise DecodeError(f"{shown}: with a decimal comma write decimal_comma: true")
+        rest = piece[end:]
         explained = _behind(rest, label, i == last, numbers)
         if explained is None:
             return None
-        unit, good, more, following = explained
+        unit, good, others, following = explained
         known = True
         if is_label(label) and (following or i == last) and good:
-            if match and (value := numbers.value(match.group())) is not None:
-                found.append(Reading(label, value, unit or in_brackets(label)))
-            for text, its_unit in more:
+            for text in texts:
+                if (value := numbers.value(text)) is not None:
+                    found.append(Reading(label, value, unit or in_brackets(label)))
+            for text, its_unit in others:
                 if (value := numbers.value(text)) is not None:
                     found.append(Reading(label, value, its_unit))
         label = following
-    if len(found) == 1 and is_remark(found[0].name, isinstance(found[0].value, int)):
+    if len(found) == 1 and found[0].unit is None and is_remark(found[0].name, isinstance(found[0].value, int)):
         return None
     return found if known else None
 

@@ -15,16 +15,18 @@ _LOG = re.compile(
     | (?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|Debug|Info|Notice|Warning)\b\s*[:\[\](|>-]
     | ets\s[A-Z][a-z]{2} | rst:0x | rst\scause | boot\smode | load:?\s?0x | entry\s0x | configsip: | SPIWP: | clk_drv:
     | mode:[DQ]?[IOUT]{2,3}[,\s] | ho\s[0-9]+\stail | tail\s[0-9] | c(?:hk)?sum\s | ESP-ROM: | Build:[A-Z] | Saved\sPC
-    | ELF\sfile | Backtrace | Guru\sMeditation | Core\s+[0-9] | Rebooting | epc[0-9] | Exception | Soft\sWDT | wdt\s
-    | abort\(\) | assert | ctx: | sp:\s | Fatal | last\sfailed | flash\sread\serr | invalid\sheader | waiting\sfor\shost
+    | ELF\sfile | Backtrace | Guru\sMeditation | Core\s+[0-9]\sreg | Rebooting | epc[0-9] | Exception | Soft\sWDT
+    | wdt\s | abort\(\) | assert | Fatal | last\sfailed | flash\sread\serr | invalid\sheader | waiting\sfor\shost
     | MPY: | MicroPython | CircuitPython | Adafruit\sCircuitPython | Traceback | File\s" | soft\sreboot | \w+:~\$
     """,
     re.VERBOSE,
 )
-_TROUBLE = re.compile(r"error|exception|warn|fail|fault|errno|abort|timeout|retry|attempt|panic", re.IGNORECASE)
+_TROUBLE = re.compile(
+    r"\b(?:\w*error|\w*exception|warning|fail|failed|failure|errno|abort\w*|retry\w*|attempt|panic)\b", re.IGNORECASE
+)
 _ABOUT = re.compile(
-    r"(?:^|\W)(?:version|ver|build|firmware|fw|sdk|chip|core|baud(?:\s?rate)?|port|ip|mac|ssid|rev(?:ision)?|line|step|"
-    r"connect\w*|starting|booting|init\w*|setup|calibrat\w*|wait\w*|detect\w*|found)(?:\W|$)",
+    r"\b(?:version|ver|build|firmware|fw|sdk|baud\w*|ip|mac|ssid|connecting|connected to|starting|booting|init\w*|"
+    r"setup|calibrating|waiting)\b",
     re.IGNORECASE,
 )
 
@@ -54,5 +56,8 @@ def is_log(text: str) -> bool:
 
 
 def is_remark(label: str, whole: bool) -> bool:
-    """Whether the one `label: number` of a line is a remark (`error: -5`, `Version: 2`); `whole`: the number is."""
+    """Whether a line's one `label: number` without a unit is a remark (`error: -5`, `Version: 2`).
+
+    `whole`: the number is. An error of a control loop has decimals.
+    """
     return _ABOUT.search(label) is not None or (whole and _TROUBLE.search(label) is not None)

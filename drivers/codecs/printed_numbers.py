@@ -41,7 +41,9 @@ class Numbers:
 
     def __init__(self, decimal_comma: bool = False) -> None:
         self.decimal_comma = decimal_comma
-        self.pattern = re.compile(_COMMA if decimal_comma else _POINT)
+        number, between = (_COMMA, r"(?:;\s*|,\s+|\s+)") if decimal_comma else (_POINT, r"(?:\s*,\s*|\s+)")
+        self.pattern = re.compile(number)
+        self.next = re.compile(rf"{between}({number})(?=[\s,;|]|$)")  # another number of a list, behind one
 
     def value(self, text: str) -> float | int | None:
         """The value of what `pattern` has matched; None where it is not finite."""

@@ -66,6 +66,29 @@ LINES: list[tuple[str | bytes, Told]] = [
     ("x:+1.5e3", [("x", 1500.0, None)]),
     ("\0\0T: 21", [("T", 21, None)]),  # the line was let go while the port was opened
     ("\x1b[32mT: 21\x1b[0m", [("T", 21, None)]),
+    # other libraries' examples: Dallas, HX711, Sensirion, MPU6050, TinyGPS
+    ("Temperature for the device 1 (index 0) is: 22.50", [("Temperature for the device 1 (index 0)", 22.5, None)]),
+    ("one reading:\t-123.4\t| average:\t-123.5", [("one reading", -123.4, None), ("average", -123.5, None)]),
+    (
+        "co2(ppm):412 temp(C):22.5 humidity(%):40.1",
+        [("co2(ppm)", 412, "ppm"), ("temp(C)", 22.5, "Cel"), ("humidity(%)", 40.1, "%RH")],
+    ),
+    (
+        "Acceleration X: 0.12, Y: 0.34, Z: 9.81 m/s^2",
+        [("Acceleration X", 0.12, None), ("Y", 0.34, None), ("Z", 9.81, "m/s2")],
+    ),
+    (
+        "acc: 0.1, -0.2, 9.8 gyro: 1 2 3",
+        [*(("acc", v, None) for v in (0.1, -0.2, 9.8)), *(("gyro", v, None) for v in (1, 2, 3))],
+    ),
+    ("Location: 59.3293,18.0686", [("Location", 59.3293, None), ("Location", 18.0686, None)]),
+    ("Temperature: 22.5 C (72.5 F)", [("Temperature", 22.5, "Cel"), ("Temperature", 72.5, "[degF]")]),
+    ("PM1.0: 5 PM2.5: 8 PM10: 9", [("PM1.0", 5, None), ("PM2.5", 8, None), ("PM10", 9, None)]),
+    ("22.5 C", [("value 1", 22.5, "Cel")]),
+    ("22.5 C 40 %", [("value 1", 22.5, "Cel"), ("value 2", 40, "%")]),
+    ("Core 1 temp: 45 C", [("Core 1 temp", 45, "Cel")]),
+    ("CRC errors: 3", [("CRC errors", 3, None)]),
+    ("sp: 21.5", [("sp", 21.5, None)]),
     # units that depend on the quantity
     ("accel_x: 0.98 g", [("accel_x", 0.98, "[g]")]),
     ("Weight: 12.5 g", [("Weight", 12.5, "g")]),
@@ -258,7 +281,7 @@ def test_headers(header: str) -> None:
     "message", ["Hello world", "Sensor ready", "Starting measurement", "no sensor!", "Booting ..."]
 )
 def test_a_message_is_no_header(message: str) -> None:
-    assert told_of(message, "1 2")[1] == [("value 1", 1, None), ("value 2", 2, None)]
+    assert told_of(message, "1,2")[1] == [("value 1", 1, None), ("value 2", 2, None)]
 
 
 def test_another_number_of_cells_is_believed_the_second_time() -> None:
