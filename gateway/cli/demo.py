@@ -26,7 +26,26 @@ from gateway.testbed import Broker, Gateway, Simulator
 EXAMPLE = "labgate demo --seconds 20"
 
 GATEWAY = "demo"
-SHOWN = ("voltage_l1", "current_l1", "power", "energy_import", "temperature", "humidity")  # if a sample has them
+# name, simulator and its settings, what it is, link, device
+DEVICES: tuple[tuple[str, list[str], str, dict[str, Any], dict[str, Any]], ...] = (
+    (
+        "meter-1", ["eastron_sdm630", "--port", "0"], "Modbus TCP at",
+        {"modbus": ""}, {"profile": "eastron_sdm630", "every": "1s"},
+    ),
+    (
+        "room-1", ["xy_md02"], "Modbus RTU on the pseudo-terminal",
+        {"modbus": "", "baudrate": 9600}, {"profile": "xy_md02", "every": "1s"},
+    ),
+    ("board-1", ["line_board", "--set", "dialect=sentence"], "printing lines on", {"serial": ""}, {"driver": "lines"}),
+    ("scale-1", ["balance"], "asked on", {"serial": ""}, {"driver": "mt_sics", "every": "1s"}),
+    (
+        "house-1", ["p1_meter", "--set", "every=2s"], "telling by itself on",
+        {"serial": "", "baudrate": 115200}, {"driver": "han"},
+    ),
+)  # fmt: skip
+# Of a sample that has many values these are shown, or its first ones.
+SHOWN = ("voltage_l1", "current_l1", "power", "energy_import", "1-0:1.7.0", "1-0:32.7.0", "1-0:1.8.0")
+FEW = 3
 GOODBYE_WITHIN = 3.0  # s for what was sent last to arrive
 
 Heard = queue.SimpleQueue[tuple[float, str, bytes]]  # wall time (s), topic, payload
@@ -45,15 +64,23 @@ def run(args: Namespace) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labgate-demo-")))
         broker = stack.enter_context(Broker(folder))
         print(f"broker   {broker.name} at {broker.url}")
-        meter = stack.enter_context(Simulator(folder, "eastron_sdm630", "--port", "0"))
-        print(f"meter-1  eastron_sdm630, simulated, Modbus TCP at {meter.url}")
-        room = stack.enter_context(Simulator(folder, "xy_md02"))
-        print(f"room-1   xy_md02, simulated, Modbus RTU on the pseudo-terminal {room.url}")
+        site: dict[str, Any] = {
+            "gateway": {"id": GATEWAY},
+            "hub": {"url": broker.url},
+            "buffer": {"path": str(folder / "buffer.db")},
+            "links": {},
+            "devices": {},
+        }
+        for name, simulator, how, link, device in DEVICES:
+            wire = stack.enter_context(Simulator(folder, *simulator))
+            print(f"{name:8} {simulator[0]}, simulated, {how} {wire.url}")
+            site["links"][f"to-{name}"] = link | {"modbus" if "modbus" in link else "serial": wire.url}
+            site["devices"][name] = device | {"link": f"to-{name}"}
         heard: Heard = queue.SimpleQueue()
         stack.enter_context(
             closing(subscribe(broker.url, "#", lambda topic, payload: heard.put((time.time(), topic, payload))))
         )
-        gateway = stack.enter_context(Gateway(folder, _site(folder, broker.url, meter.url, room.url)))
+        gateway = stack.enter_context(Gateway(folder, site))
         print(f"gateway  labgate run, process {gateway.pid}\n")
         view = View()
         _watch(view, heard, gateway, args.seconds)
@@ -65,20 +92,6 @@ def run(args: Namespace) -> int:
             said = gateway.log.read_text().strip().splitlines() or ["nothing"]
             raise LinkError(f"the gateway ended before it was told to, or badly; it said last: {said[-1]}")
     return 0 if good else FAILED
-
-
-def _site(folder: Path, hub: str, meter: str, room: str) -> dict[str, Any]:
-    """The configuration of the demo."""
-    return {
-        "gateway": {"id": GATEWAY},
-        "hub": {"url": hub},
-        "buffer": {"path": str(folder / "buffer.db")},
-        "links": {"panel": {"modbus": meter}, "bus-1": {"modbus": room, "baudrate": 9600}},
-        "devices": {
-            "meter-1": {"profile": "eastron_sdm630", "link": "panel", "every": "1s"},
-            "room-1": {"profile": "xy_md02", "link": "bus-1", "every": "1s"},
-        },
-    }
 
 
 def _watch(view: "View", heard: Heard, gateway: Gateway, seconds: float | None) -> None:
@@ -97,6 +110,7 @@ class View:
 
     def __init__(self) -> None:
         self.tally = Tally()
+        self.states: dict[str, str] = {}
         self.gone = False  # the gateway has said goodbye: nothing comes after that
 
     def follow(self, heard: Heard, until: float) -> None:
@@ -115,7 +129,8 @@ class View:
         if kind == "data":
             for sample in samples(payload):
                 latency = self.tally.count(sample, now)
-                chosen = {name: sample.readings[name] for name in SHOWN if name in sample.readings}
+                few = [name for name in SHOWN if name in sample.readings] or list(sample.readings)[:FEW]
+                chosen = {name: sample.readings[name] for name in few}
                 more = len(sample.readings) - len(chosen)
                 values = show.readings(chosen) + (f", {more} more" if more else "")
                 print(f"{_local(sample.time)}  {sample.device}  {values}  (seq {sample.seq}, {_ms(latency)})")
@@ -125,7 +140,9 @@ class View:
             said = (
                 f": {status['text']}" if status.get("text") else f", MQTT {status['mqtt']}" if "mqtt" in status else ""
             )
-            print(f"{_local(now)}  {who} is {status['state']}{said}")
+            if said or status["state"] != self.states.get(who):  # told again when more is known of a device
+                print(f"{_local(now)}  {who} is {status['state']}{said}")
+            self.states[who] = status["state"]
             self.gone = self.gone or status["state"] == "offline"
 
 

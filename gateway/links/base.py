@@ -85,7 +85,8 @@ class ModbusLink(Link, Protocol):
 
         Returns the data bytes of the answer as they were on the wire: two bytes a register, high byte first;
         for coils and discrete inputs eight a byte, the first point in the lowest bit.
-        `timeout` (s) and `pause` (s of silence before the request) default to the link's own.
+        `timeout` (s) and `pause` (s of silence before the request) default to the link's own; over Modbus TCP it is
+        always the link's own pause.
         Raises LinkError: `exception` with `.code` when the device refuses, `timeout`, `garbled`, or the wire's own.
         """
         ...

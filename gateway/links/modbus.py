@@ -71,7 +71,9 @@ class ModbusBus:
     ) -> bytes:
         """Read `count` registers or bits, as gateway.links.base.ModbusLink says."""
         within = self._config.timeout if timeout is None else timeout
-        pause = self._pause if pause is None else max(pause, self._silence)
+        if pause is None or self._config.kind == "tcp":  # whoever makes the serial frames keeps a device's silence
+            pause = self._pause
+        pause = max(pause, self._silence)
         await self._turns.take(unit_id)
         self._free: Callable[[], None] = self._turns.free
         try:

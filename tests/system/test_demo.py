@@ -54,14 +54,17 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 def accounted_for(out: str) -> None:
     """Every sample that was taken has arrived, of both devices."""
     books = {name: tuple(map(int, numbers)) for name, *numbers in LEDGER.findall(out)}
-    assert set(books) == {"meter-1", "room-1"}
+    assert set(books) == {"meter-1", "room-1", "board-1", "scale-1", "house-1"}
     for name, (taken, confirmed, held, dropped) in books.items():
-        assert taken == confirmed >= 2
+        assert taken == confirmed >= (1 if name == "house-1" else 2)
         assert (held, dropped) == (0, 0)
         assert {int(seq) for device, seq, _ in SAMPLE.findall(out) if device == name} == set(range(1, taken + 1))
     assert "missing: 0\n" in out
     assert re.search(r"room-1  temperature [\d.]+ Cel, humidity [\d.]+ %RH  ", out)
     assert re.search(r"meter-1  voltage_l1 [\d.]+ V, current_l1 [\d.]+ A, power [\d.]+ W, .*, \d+ more  ", out)
+    assert re.search(r"board-1  Temperature [\d.]+ Cel, Humidity [\d.]+ %RH, Pressure [\d.]+ hPa  ", out)
+    assert re.search(r"scale-1  weight -?[\d.]+ g, stable (true|false)  ", out)
+    assert re.search(r"house-1  1-0:1.7.0 [\d.]+ kW, 1-0:32.7.0 [\d.]+ V, 1-0:1.8.0 [\d.]+ kWh, \d+ more  ", out)
     assert "gateway is offline" in out
 
 
