@@ -8,7 +8,6 @@ from drivers.codecs.printed_numbers import Numbers, is_none
 from drivers.codecs.printed_units import in_brackets, unit_of
 from gateway import DecodeError, Reading
 
-_SPLIT = re.compile(r"\s*(?:\bis\s*)?[:=]\s*|\s+is\s+")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]")
 _LABEL = re.compile(r"[^\W\d][^:=<>{}\"\\|;,\t]*")
 _UNIT = re.compile(r"\s*((?:deg(?:rees?)?|[°º˚\ufffd])\s+(?:[CF]\b|[Cc]elsius|[Ff]ahrenheit)|[^\s,;|]+)")
@@ -33,7 +32,10 @@ def readings(line: str, numbers: Numbers) -> list[Reading] | None:
     first label names their group (`hs300x@44: temp is 25.31 °C`) and is not told. Raises DecodeError where a comma
     may be a decimal mark.
     """
-    pieces = _SPLIT.split(line)
+    parted = line.replace("=", ":")
+    if " is" in line:
+        parted = parted.replace(" is:", ":").replace(" is ", ":")
+    pieces = [piece.strip() for piece in parted.split(":")]
     label, last = pieces[0], len(pieces) - 1
     if not last or not is_label(label):
         return None

@@ -3,6 +3,7 @@
 import re
 
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b.")
+_ODD = re.compile(r"[\ufffd\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 # What such a line begins with. Compared with lines of Zephyr, ESP-IDF and the boot loaders of the ESP8266 and
 # ESP32 families, Arduino cores, ESPHome, Tasmota, MicroPython and CircuitPython.
@@ -44,9 +45,9 @@ def plain(frame: bytes) -> str:
 
 def unreadable(text: str) -> int:
     """How many characters are no text, where these are so many that the line cannot be meant as text; else 0."""
-    if text.isascii() and text.isprintable():
+    if _ODD.search(text) is None:
         return 0
-    odd = sum(1 for c in text if c == "\ufffd" or not (c.isprintable() or c == "\t"))
+    odd = len(_ODD.findall(text))
     return odd if odd * 10 > max(len(text), 20) else 0
 
 
