@@ -164,7 +164,8 @@ def _xdr(f: list[str], count: int) -> list[Reading]:
     found = []
     for at in range(1, count - 3, 4):
         kind, value, unit, name = f[at : at + 4]
-        found += quantity(name or kind, value, FLOWN.get((kind, unit)))
+        if name or kind:
+            found += quantity(name or kind, value, FLOWN.get((kind, unit)))
     return found
 
 

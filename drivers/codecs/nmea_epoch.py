@@ -3,6 +3,8 @@
 from drivers.codecs.nmea_0183 import time_of
 from gateway import Reading
 
+LATEST = 10  # s; what was half heard before the line was unplugged is not told when it comes back
+
 
 class Epoch:
     """The sentences since the last instant was told.
@@ -25,7 +27,9 @@ class Epoch:
         time, over = time_of(kind, fields), []
         again = kind in self._valued and kind != "GSA"  # several systems have a GSA each
         if (time and self._time and time != self._time) or (again and (not time or time != self._time)):
-            over, self._last = list(self._found.values()), self._previous
+            if not (time and self._time) or _seconds(self._time, time) <= LATEST:
+                over = list(self._found.values())
+            self._last = self._previous
             self._clear()
         self._time = time or self._time
         self._counts[kind] = self._counts.get(kind, 0) + 1
@@ -40,3 +44,11 @@ class Epoch:
 
     def _clear(self, time: str = "") -> None:
         self._found, self._counts, self._valued, self._time = {}, {}, set(), time
+
+
+def _seconds(before: str, after: str) -> int:
+    """From one hhmmss to another, on a clock that begins again at midnight."""
+    if not all(len(t) >= 6 and t[:6].isdecimal() for t in (before, after)):
+        return 0
+    first, second = (int(t[:2]) * 3600 + int(t[2:4]) * 60 + int(t[4:6]) for t in (before, after))
+    return (second - first) % 86400

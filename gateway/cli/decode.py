@@ -95,11 +95,18 @@ def _codec(name: str) -> Decode | None:
 
 
 def named(readings: Iterable[Reading]) -> dict[str, dict[str, Any]]:
-    """Readings by name; what is not available is left out, several values of one quantity are a list."""
+    """Readings by name; what is not available is left out, several values of one quantity are a list.
+
+    Those in another unit are told apart: name.2.
+    """
     several: dict[str, list[Reading]] = {}
     for reading in readings:
         if not isinstance(reading.value, float) or math.isfinite(reading.value):
-            several.setdefault(reading.name, []).append(reading)
+            name, n = reading.name, 1
+            while name in several and several[name][0].unit != reading.unit:
+                n += 1
+                name = f"{reading.name}.{n}"
+            several.setdefault(name, []).append(reading)
     return {
         name: {"value": one[0].value if len(one) == 1 else [r.value for r in one], "unit": one[0].unit}
         for name, one in several.items()

@@ -194,7 +194,45 @@ def test_sentences_of_one_instant_are_told_at_its_last() -> None:
     ]  # 3 when 4 begins, 4 and 5 at what is now the last
 
 
+@pytest.mark.parametrize(
+    ("next_time", "told"), [("235959", True), ("000002", True), ("000009.9", False), ("235957", False)]
+)
+def test_half_an_instant_is_not_told_long_after(next_time: str, told: bool) -> None:
+    """The line was unplugged in between; midnight is no gap."""
+    found = feed(
+        Epoch(),
+        "GPGGA,235958.00,4717.11437,N,00833.91522,E,1,08,1.01,499.6,M,48.0,M,,",
+        f"GPRMC,{next_time},V,,,,,,,091202,,,N",
+    )
+    assert [bool(names) for names in found] == [False, told]
+
+
 def test_instruments_without_a_clock() -> None:
     """Wind alone: each sentence is a sample, as soon as it is known that there are no others."""
     found = feed(Epoch(), *["IIMWV,271.0,R,000.2,N,A"] * 4)
     assert [bool(names) for names in found] == [False, True, True, True]
+
+
+FIELD = st.sampled_from(
+    ["", "A", "V", "N", "E", "M", "K", "T", "1", "0", "2.5", "4916.45", "12311.12", "103500", "1035", "091202"]
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([s[0].split(",")[0] for s in SENTENCES] + ["GPRMC", "GPGGA", "PUBX", "GP"]),
+            st.lists(FIELD | st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=8), max_size=20),
+        )
+    )
+)
+def test_whole_sentences_of_any_fields(sentences: list[tuple[str, list[str]]]) -> None:
+    """A good checksum says nothing about the fields: values, or a DecodeError."""
+    epoch = Epoch()
+    for address, fields in sentences:
+        try:
+            kind, split = sentence(line(",".join([address, *fields])))
+            told = epoch.add(kind, split, readings(kind, split))
+        except DecodeError:
+            continue
+        assert all(r.name and isinstance(r.value, int | float | str) for r in told)
