@@ -26,7 +26,7 @@ def device_row(device: "Device") -> dict[str, Any]:
         "link": c.link,
         "age": None if device.last is None else max(now - device.last.wall / 1e9, 0.0),
         "asked": 1 / c.every if c.every else None,
-        "achieved": device.rate(),
+        "achieved": device.rate() if c.every or device.interval else None,
         "lost": dict(device.lost),
     }
 

@@ -81,7 +81,8 @@ class Ear:
         every = self.device.config.every
         self._due = max(self._due + every, now) if every else -math.inf
         if not math.isnan(self._last):
-            self.device.interval += (now - self._last - self.device.interval) / 8
+            seen = now - self._last
+            self.device.interval += (seen - self.device.interval) / 8 if self.device.interval else seen
         self._last = now
 
     def _silent_after(self) -> float:

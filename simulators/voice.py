@@ -78,6 +78,7 @@ class Voice:
             self._fresh = False
             for said in self.speaker.boot(self._now()):
                 self._put(said.frame, said.given)
+            self._wind()  # it may speak by itself from now on
 
     def closed(self) -> None:
         """Nobody listens any more."""

@@ -31,7 +31,7 @@ def run(args: Namespace) -> int:
                     row.get("link"),
                     show.age(row.get("age")),
                     show.rate(row["asked"]) if row.get("asked") else None,
-                    show.rate(row["achieved"]) if "achieved" in row else None,
+                    show.rate(row["achieved"]) if row.get("achieved") is not None else None,
                     row["text"] or _lost(row.get("lost", {})),
                 )
                 for row in rows
