@@ -97,7 +97,7 @@ async def test_a_board_on_a_terminal_and_its_record() -> None:
 
 
 async def test_a_free_running_balance_speaks_as_soon_as_its_port_is_open() -> None:
-    balance = voice("balance", print="free", weight="29.18", every="10ms")
+    balance = voice("balance", print="free", weight="29.18", settle="0s", every="10ms")
     async with serial_terminal(balance) as path, terminal(path) as port:
         printed = await lines(port, 2)
     assert all(line.strip().startswith(b"29.18") for line in printed)
