@@ -30,13 +30,13 @@ def load(text: str) -> Any:
 
 
 def readings(value: Any) -> list[Reading]:
-    """An object by its keys, a list of numbers by position; null and not finite numbers are left out."""
+    """An object by its keys, also one in a list, numbers in a list by position; null and not finite numbers are left out."""
     found: list[Reading] = []
     if isinstance(value, dict):
         _walk(value, "", DEEPEST, found)
     elif isinstance(value, list):
         for i, item in enumerate(value, 1):
-            _walk(item, f"value {i}", DEEPEST, found)
+            _walk(item, "" if isinstance(item, dict) else f"value {i}", DEEPEST, found)
     return found
 
 
@@ -69,10 +69,10 @@ def _unicode(text: str) -> str:
 
 
 def is_senml(value: Any) -> bool:
-    """Whether a line of JSON is a SenML pack: a list of objects that are records."""
-    return (
-        isinstance(value, list) and value != [] and all(isinstance(r, dict) and r.keys() & _RECORD_KEYS for r in value)
-    )
+    """Whether a line of JSON is a SenML pack: a list of objects that are records, the first of them with a name."""
+    if not isinstance(value, list) or not all(isinstance(r, dict) and r.keys() & _RECORD_KEYS for r in value):
+        return False
+    return value != [] and ("n" in value[0] or "bn" in value[0])
 
 
 def senml(pack: list[dict[str, Any]]) -> list[Reading]:
@@ -113,4 +113,4 @@ def _unit(unit: str, name: str) -> str | None:
     """In SenML C is coulomb; a temperature in coulomb is a board's mistake."""
     if unit == "C" and "temp" in name.lower():
         return "Cel"
-    return unit[:40] if unit.isascii() else unit_of(unit, name)
+    return (unit[:40] or None) if unit.isascii() else unit_of(unit, name)

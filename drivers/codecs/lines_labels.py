@@ -16,12 +16,17 @@ _AROUND = " \t,;|-/&"
 
 LONGEST = 48  # characters of a label; what is longer is a sentence
 MOST_WORDS = 7
+LONGEST_BEHIND = 120  # characters between a number and the next separator: units, further numbers, a label
+
+
+def is_label(text: str) -> bool:
+    """Whether a text may name a quantity: it begins with a letter and is no sentence."""
+    return len(text) <= LONGEST and _is_label(text)
 
 
 @lru_cache(maxsize=512)
-def is_label(text: str) -> bool:
-    """Whether a text may name a quantity: it begins with a letter and is no sentence."""
-    return len(text) <= LONGEST and _LABEL.fullmatch(text) is not None and len(text.split()) <= MOST_WORDS
+def _is_label(text: str) -> bool:
+    return _LABEL.fullmatch(text) is not None and len(text.split()) <= MOST_WORDS
 
 
 def readings(line: str, numbers: Numbers) -> list[Reading] | None:
@@ -57,12 +62,13 @@ def readings(line: str, numbers: Numbers) -> list[Reading] | None:
             shown = f"{label[:40]!r} has the value {piece.split()[0][:20]!r}"
             raise DecodeError(f"{shown}: with a decimal comma write decimal_comma: true")
         rest = piece[end:]
-        explained = _behind(rest, label, i == last, numbers)
+        named = is_label(label)
+        explained = _behind(rest, label if named else "", i == last, numbers) if len(rest) <= LONGEST_BEHIND else None
         if explained is None:
             return None
         unit, good, others, following = explained
         known = True
-        if is_label(label) and (following or i == last) and good:
+        if named and (following or i == last) and good:
             for text in texts:
                 if (value := numbers.value(text)) is not None:
                     found.append(Reading(label, value, unit or in_brackets(label)))

@@ -55,7 +55,6 @@ _ACCELERATION = re.compile(r"acc|(?:^|[^a-z])[agx-z]?[xyz](?:$|[^a-z])", re.IGNO
 LONGEST = 24  # characters of a unit
 
 
-@lru_cache(maxsize=512)
 def unit_of(printed: str, name: str = "") -> str | None:
     """The unit a device means that prints `printed` after the value of quantity `name`; None where it is no unit.
 
@@ -64,8 +63,11 @@ def unit_of(printed: str, name: str = "") -> str | None:
     an acceleration, else gram.
     """
     text = printed.strip()
-    if not text or len(text) > LONGEST:
-        return None
+    return _unit_of(text, name[:64]) if 0 < len(text) <= LONGEST else None
+
+
+@lru_cache(maxsize=512)
+def _unit_of(text: str, name: str) -> str | None:
     if text[0] == "\ufffd" and text[1:] in ("g/m3", "g/m\ufffd", "g/m³", "S/cm", "m", "s", "A", "V", "T", "Sv/h"):
         text = "u" + text[1:].replace("\ufffd", "3")  # the micro sign of an older character set
     text = _DEGREE.sub("°", text).translate(_SIGNS).replace("^", "").replace("**", "")

@@ -13,6 +13,7 @@ from gateway import DecodeError, Reading
 Dialect = Literal["json", "senml", "teleplot", "label-value", "csv"]
 MARKED = ("json", "senml", "teleplot")  # nothing else looks like these
 
+MOST = 512  # values of a line
 PATIENCE = 5  # lines of another dialect in a row before it is believed that the board speaks that now
 
 
@@ -55,6 +56,8 @@ class LineDecoder:
         dialect, found = self._read(text)
         if dialect is None or not self._believed(dialect):
             return []
+        if len(found) > MOST:
+            raise DecodeError(f"{len(found)} values in one line; print at most {MOST} a line")
         if self._missing:
             found = [r for r in found if isinstance(r.value, bool) or r.value not in self._missing]
         if self._units:

@@ -122,9 +122,10 @@ LINES: list[tuple[str | bytes, Told]] = [
     (
         '[{"bn":"d:","bt":1.276020076001e+09,"bu":"A","bver":5,"n":"voltage","u":"V","v":120.1},'
         '{"n":"current","t":-5,"v":1.2},{"n":"open","u":"","vb":false}]',
-        [("d:voltage", 120.1, "V"), ("d:current", 1.2, "A"), ("d:open", False, "")],
+        [("d:voltage", 120.1, "V"), ("d:current", 1.2, "A"), ("d:open", False, None)],
     ),
     ('[{"bn":"e","bu":"kWh","bv":20,"v":1},{"n":"x","v":0.5}]', [("e", 21, "kWh"), ("ex", 20.5, "kWh")]),
+    ('[{"name":"t","v":1}]', [("name", "t", None), ("v", 1, None)]),  # a list, and no SenML
     # Teleplot's README
     (">myValue:1627551892444:1;1627551892555:2§rad", [("myValue", 1, "rad"), ("myValue", 2, "rad")]),
     (">trajectory:12.3:45.67|xy", [("trajectory.x", 12.3, None), ("trajectory.y", 45.67, None)]),
@@ -135,8 +136,7 @@ LINES: list[tuple[str | bytes, Told]] = [
 
 @pytest.mark.parametrize(("line", "expected"), LINES, ids=lambda value: str(value)[:50])
 def test_line(line: str | bytes, expected: Told) -> None:
-    expected = [(name, value, unit or None) for name, value, unit in expected]
-    assert [(n, v, u or None) for n, v, u in told(LineDecoder(), line)] == expected
+    assert told(LineDecoder(), line) == expected
 
 
 NO_DATA = r"""
@@ -239,6 +239,7 @@ def test_no_reading_of_a_log_or_boot_line(line: str) -> None:
         (['[{"n":"a",', '[{"bn":'], "JSON"),
         (['[{"n":"a","v":1,"x_":2}]'], "understood"),  # RFC 8428, section 4.4
         (["Temp: 22,5 Hum: 40,1", "Temp: 22,5"], "decimal_comma"),
+        (['{"a":[' + "1," * 600 + "1]}"], "601 values"),
         (["\x01\x02\x83\x84\x05abcdef"], "baudrate"),
     ],
 )
