@@ -81,7 +81,7 @@ class App:
             async with asyncio.TaskGroup() as group:
                 writer = group.create_task(self.writer.run())
                 parts = [group.create_task(service()) for service in services]
-                spread = phases([device.config.link for device in self.devices.values()])
+                spread = phases([(device.config.link, device.config.every) for device in self.devices.values()])
                 for phase, device in zip(spread, self.devices.values(), strict=True):
                     poll = partial(device.run, phase)
                     parts.append(group.create_task(keep_running(device.name, poll, device.broken)))

@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 _TOGETHER = 16  # links asked at one instant
-# s; who is asked as often keeps step to the millisecond: polls that follow each other at once find the caches warm and
-# cost two thirds (tests/bench). Who is asked less often has a grid of its own: no answer waits for another's.
-_IN_STEP = 0.2
+_OFTEN = 0.2  # s
+_APART = 0.0005  # s between links in step; none where they are asked often
 _DEAD_AFTER = 3  # questions in a row without an answer
 _SELDOM = 10.0  # s between the questions to a dead device, in the end
 _COST = 30  # where others share its link: at least so many times of what such a question takes
@@ -15,19 +14,21 @@ _WINDOW, _PERIODS = 10.0, 10  # s and periods, at least, over which is reckoned 
 _KEEPS_UP = 0.9  # of what is asked
 
 
-def phases(links: Sequence[str | None]) -> list[float]:
-    """Where in its period (0 … 1) each device is asked, given the link of each.
+def phases(asked: Sequence[tuple[str | None, float]]) -> list[float]:
+    """Where in its period (0 … 1) each device is asked, given the link and the period (s) of each.
 
     Devices of one link are spread over the period. Links keep step, 16 at a time: a poll that begins in what the one
-    before left in the processor's caches costs half of one that wakes up alone (tests/bench), and 16 are soon done.
+    before left in the processor's caches costs two thirds of one that wakes up alone (tests/bench). Half a millisecond
+    between them keeps most answers from waiting for another's; those asked five times a second or more do without.
     """
-    names = [place if link is None else link for place, link in enumerate(links)]  # no link: its turn is its own
+    names = [place if link is None else link for place, (link, _) in enumerate(asked)]  # no link: its turn is its own
     number = {name: place for place, name in enumerate(dict.fromkeys(names))}
     groups = math.ceil(len(number) / _TOGETHER)
     share, seen = Counter(names), Counter[str | int]()
     found = []
-    for name in names:
-        found.append((seen[name] + number[name] // _TOGETHER / groups) / share[name])
+    for name, (_, every) in zip(names, asked, strict=True):
+        apart = number[name] % _TOGETHER * _APART / every if every > _OFTEN else 0.0
+        found.append((seen[name] + number[name] // _TOGETHER / groups) / share[name] + apart)
         seen[name] += 1
     return found
 
@@ -41,10 +42,10 @@ class Pace:
     """The points in time of one device; all times are of one steady clock (s)."""
 
     def __init__(self, every: float, alone: bool, now: float, phase: float = 0.0) -> None:
-        """`alone`: no other device is on its link. Its grid begins `phase` periods from `now`, or in step with all."""
+        """`alone`: no other device is on its link. Its grid is that of all, moved by `phase` periods."""
         self.full = False  # less than nine tenths of what is asked are achieved, though it answers
         self._every, self._alone = every, alone
-        self._origin = (now if every > _IN_STEP else now - now % every) + phase * every
+        self._origin = now - now % every + phase * every
         self._turn = -1  # the point of the grid that was asked last
         self._window = max(_WINDOW, _PERIODS * every)
         self._began, self._before = now, now  # this window, and the one before
