@@ -20,6 +20,7 @@ COMMANDS = {
     "read": "one sample from one device, now",
     "tail": "samples as they are taken",
     "decode": "decode one captured frame or register block, without hardware",
+    "replay": "a recording through a driver, without hardware",
     "ledger": "what was taken, confirmed, held and dropped",
 }
 CONFIG = "/etc/labgate/gateway.yaml"

@@ -12,16 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from gateway.cli import show
+from gateway.cli import show, unconfigured
 from gateway.config import profile_names
-from gateway.driver import BUILT_IN, driver_names, load_driver, options_model
+from gateway.driver import BUILT_IN, driver_names, load_driver
 from gateway.errors import ConfigError, DecodeError, LabgateError
 from gateway.problem import or_known
-from gateway.profile import read_profile
 from gateway.reading import Reading
-from gateway.validation import faults
 
 Decode = Callable[[bytes, Mapping[str, str]], list[Reading]]
 
@@ -73,16 +69,8 @@ def find(name: str, base: Path) -> Decode:
         if (codec := _codec(name)) is not None:
             return codec
         raise ConfigError(f"no profile or driver {name!r}; {or_known(name, [*profile_names(base), *driver_names()])}")
-    file = read_profile(name, base)
-    found = file.faults
-    if not found and file.profile is not None:
-        driver = load_driver(file.profile.driver, base)
-        model = options_model(driver)
-        try:
-            return partial(driver.decode_input, model.model_validate(file.profile.options, context={}))
-        except ValidationError as error:
-            found = faults(error, file.profile.options, model)
-    raise ConfigError(f"{file.document.place(found[0])}: {found[0].text}; {found[0].instead}")
+    driver, options = unconfigured.of_profile(name, base)
+    return partial(driver.decode_input, options)
 
 
 def _codec(name: str) -> Decode | None:

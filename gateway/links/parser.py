@@ -33,6 +33,11 @@ class Parser:
         self._held = b""
         self._lost = False  # the begin of this line was not seen or is forgotten: nothing before the next
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait for the rest of their frame."""
+        return len(self._held)
+
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that are whole with `data`, oldest first."""
         if isinstance(self._alone, Lines):

@@ -1,0 +1,47 @@
+"""Drivers without a configuration, for commands that try them: of a profile, or by name where nothing need be told."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gateway.driver import Driver, Options, driver_names, load_driver, options_model
+from gateway.errors import ConfigError
+from gateway.problem import or_known
+from gateway.profile import profile_names, read_profile
+from gateway.validation import faults
+
+Found = tuple[type[Driver], Options]
+
+
+def of_driver(name: str, base: Path) -> Found:
+    """The driver of that name or path. Raises ConfigError where there is none, or where it must be told something."""
+    name = _path(name)
+    if not name.endswith(".py") and name not in (known := driver_names()):
+        if name in profile_names(base):
+            raise ConfigError(f"no driver {name!r}, but a profile has that name; write --profile {name}")
+        raise ConfigError(f"no driver {name!r}; {or_known(name, known)}")
+    driver = load_driver(name, base)
+    try:
+        return driver, options_model(driver).model_validate({}, context={})
+    except ValidationError as error:
+        missing = ", ".join(str(e["loc"][0]) for e in error.errors() if e["loc"])
+        raise ConfigError(f"driver {name} must be told {missing}; name a profile that does, with --profile") from None
+
+
+def of_profile(name: str, base: Path) -> Found:
+    """The driver of a profile, by name or path, and what the profile tells it. Raises ConfigError."""
+    file = read_profile(_path(name), base)
+    found = file.faults
+    if not found and file.profile is not None:
+        driver = load_driver(file.profile.driver, base)
+        model = options_model(driver)
+        try:
+            return driver, model.model_validate(file.profile.options, context={})
+        except ValidationError as error:
+            found = faults(error, file.profile.options, model)
+    raise ConfigError(f"{file.document.place(found[0])}: {found[0].text}; {found[0].instead}")
+
+
+def _path(name: str) -> str:
+    """A file of the present folder comes before one beside the configuration."""
+    return str(Path(name).absolute()) if name.endswith((".py", ".yaml")) and Path(name).is_file() else name
