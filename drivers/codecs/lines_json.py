@@ -30,7 +30,7 @@ def load(text: str) -> Any:
 
 
 def readings(value: Any) -> list[Reading]:
-    """An object by its keys, also one in a list; numbers in a list by position. What is null or not finite is left out."""
+    """An object by its keys, also one in a list; numbers in a list by position. null and NaN are left out."""
     found: list[Reading] = []
     if isinstance(value, dict):
         _walk(value, "", DEEPEST, found)
