@@ -11,7 +11,8 @@ from drivers.codecs.modbus_capture import decode_capture
 from drivers.codecs.read_plan import ReadPlan
 from drivers.codecs.register_map import LONGEST_READ, Register
 from drivers.codecs.registers import Block
-from gateway import Duration, DurationOrZero, LabgateError, LinkError, ModbusLink, Options, Polled, Quantity, Reading
+from drivers.codecs.unit import UnitOptions
+from gateway import LabgateError, LinkError, ModbusLink, Options, Polled, Quantity, Reading
 
 RTU_REQUEST = 8  # bytes: unit, function, address, count, checksum
 ILLEGAL_FUNCTION = 1
@@ -19,26 +20,14 @@ REFUSALS = (ILLEGAL_FUNCTION, 2, 3)  # of a read that will never be answered: no
 RTU_AROUND_DATA = 5  # bytes: unit, function, byte count, checksum
 
 
-class ModbusOptions(Options):
+class ModbusOptions(UnitOptions):
     """A unit on a Modbus bus, its registers, and what its makers demand of those who ask."""
 
-    unit_id: int = 1
     max_registers: int = LONGEST_READ  # longest read the device takes; bits have their own limit, 2000
     max_gap: int = 0  # registers nobody asked for that a read may span
     one_table: bool = False  # functions 3 and 4 answer alike: a capture of either decodes
     registers: tuple[Register, ...]
     only: tuple[str, ...] | None = None  # read no others
-    timeout: Duration | None = None  # the link's own unless said
-    pause: DurationOrZero | None = None  # silence before each request; the link's own unless said
-
-    @field_validator("unit_id")
-    @classmethod
-    def _unit_id(cls, unit_id: int) -> int:
-        if unit_id == 0:
-            raise ValueError("unit 0 is everybody and nobody answers; write 1 to 247")
-        if not 1 <= unit_id <= 247 and unit_id != 255:
-            raise ValueError(f"there is no unit {unit_id}; write 1 to 247 (255 where a device is shipped so)")
-        return unit_id
 
     @field_validator("max_registers")
     @classmethod

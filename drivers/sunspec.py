@@ -11,31 +11,20 @@ from drivers.codecs.register_map import LONGEST_READ
 from drivers.codecs.registers import Block
 from drivers.codecs.sunspec import BASES, WIDEST, Map, Model, decode_sunspec, known_identity, walk
 from drivers.codecs.sunspec_points import point_names
-from gateway import DecodeError, Duration, DurationOrZero, LinkError, ModbusLink, Options, Polled, Quantity, Reading
+from drivers.codecs.unit import UnitOptions
+from gateway import DecodeError, LinkError, ModbusLink, Options, Polled, Quantity, Reading
 
 ILLEGAL_ADDRESS, ILLEGAL_VALUE = 2, 3
 REQUEST, AROUND_DATA = 8, 5  # bytes of an RTU request, and around the data of its answer
 PREFIX = re.compile(r"\d+(-\d+)?\.")
 
 
-class SunSpecOptions(Options):
+class SunSpecOptions(UnitOptions):
     """A unit on a Modbus bus that speaks SunSpec, and what is known of it beforehand."""
 
-    unit_id: int = 1
     base: int | None = None  # where the marker stands; unless said looked for at 40000, 50000 and 0
     max_registers: int = LONGEST_READ  # longest read the device takes
     only: tuple[str, ...] | None = None  # read no others
-    timeout: Duration | None = None  # the link's own unless said
-    pause: DurationOrZero | None = None  # silence before each request; the link's own unless said
-
-    @field_validator("unit_id")
-    @classmethod
-    def _unit_id(cls, unit_id: int) -> int:
-        if unit_id == 0:
-            raise ValueError("unit 0 is everybody and nobody answers; write 1 to 247")
-        if not 1 <= unit_id <= 247 and unit_id != 255:
-            raise ValueError(f"there is no unit {unit_id}; write 1 to 247 (255 where a device is shipped so)")
-        return unit_id
 
     @field_validator("base")
     @classmethod

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, fie
 
 from drivers.codecs.captures import captured_frame
 from drivers.codecs.float32 import shortest_one
-from drivers.codecs.register_map import NAME, Exact, Kind
+from drivers.codecs.register_map import Exact, Kind, QuantityName
 from drivers.codecs.register_values import EXACT, fraction
 from gateway import Between, Checksum, DecodeError, Fixed, Framing, Headed, Options, Parser, Quantity, Reading
 
@@ -35,7 +35,7 @@ class FrameField(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: QuantityName
     at: int  # bytes after the begin of the frame, header included
     type: FieldType
     scale: Exact = Decimal(1)
@@ -43,14 +43,6 @@ class FrameField(BaseModel):
     unit: str | None = None
     missing: tuple[int, ...] = ()  # raw codes for "not available"
     kind: Kind = "measurement"
-
-    @field_validator("name")
-    @classmethod
-    def _name(cls, name: str) -> str:
-        if not NAME.fullmatch(name):
-            allowed = "ASCII letters, digits and - _ . : , at most 64, beginning with a letter or digit"
-            raise ValueError(f"{name!r} is no name of a quantity; write {allowed}")
-        return name
 
     @field_validator("at")
     @classmethod

@@ -8,7 +8,9 @@ from drivers.codecs.printed_numbers import Numbers, is_none
 from drivers.codecs.printed_units import in_brackets, unit_of
 from gateway import DecodeError, Reading
 
-_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]")
+_ONE_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+,[0-9]+)(?![0-9,]|\.[0-9])|[+-]?[0-9]{1,3}(?:,[0-9]{3})+\."
+)
 _LABEL = re.compile(r"[^\W\d][^:=<>{}\"\\|;,\t]*")
 _UNIT = re.compile(r"\s*((?:deg(?:rees?)?|[°º˚\ufffd])\s+(?:[CF]\b|[Cc]elsius|[Ff]ahrenheit)|[^\s,;|]+)")
 _SEPARATOR = re.compile(r"[,;|\t]+")
@@ -58,9 +60,9 @@ def readings(line: str, numbers: Numbers) -> list[Reading] | None:
         while match and (more := numbers.next.match(piece, end)):
             texts.append(more.group(1))
             end = more.end()
-        if len(texts) == 2 and _DECIMAL_COMMA.match(piece):
+        if len(texts) > 1 and _ONE_NUMBER.match(piece):
             shown = f"{label[:40]!r} has the value {piece.split()[0][:20]!r}"
-            raise DecodeError(f"{shown}: with a decimal comma write decimal_comma: true")
+            raise DecodeError(f"{shown}: with a decimal comma write decimal_comma: true, else print it without a comma")
         rest = piece[end:]
         named = is_label(label)
         explained = _behind(rest, label if named else "", i == last, numbers) if len(rest) <= LONGEST_BEHIND else None

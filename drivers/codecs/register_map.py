@@ -5,7 +5,15 @@ import struct
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from gateway import Quantity, Table
 
@@ -54,6 +62,16 @@ def _exact(value: Any) -> Decimal:
 Exact = Annotated[Decimal, BeforeValidator(_exact)]
 
 
+def _name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        allowed = "ASCII letters, digits and - _ . : , at most 64, beginning with a letter or digit"
+        raise ValueError(f"{name!r} is no name of a quantity; write {allowed}")
+    return name
+
+
+QuantityName = Annotated[str, AfterValidator(_name)]
+
+
 class Register(BaseModel):
     """One quantity in a device's registers or bits. `address` counts from 0 as on the wire.
 
@@ -64,7 +82,7 @@ class Register(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: QuantityName
     table: Table
     address: int
     type: RegisterType | None = None  # uint16 unless said; bits have none
@@ -79,14 +97,6 @@ class Register(BaseModel):
     bit: int | None = None
     bits: dict[int, str] | None = None  # NAME.TEXT, true or false, of each
     kind: Kind | None = None
-
-    @field_validator("name")
-    @classmethod
-    def _name(cls, name: str) -> str:
-        if not NAME.fullmatch(name):
-            allowed = "ASCII letters, digits and - _ . : , at most 64, beginning with a letter or digit"
-            raise ValueError(f"{name!r} is no name of a quantity; write {allowed}")
-        return name
 
     @field_validator("address", "scale_register")
     @classmethod
