@@ -60,7 +60,7 @@ def readings(line: str, numbers: Numbers) -> list[Reading] | None:
         while match and (more := numbers.next.match(piece, end)):
             texts.append(more.group(1))
             end = more.end()
-        if len(texts) > 1 and _ONE_NUMBER.match(piece):
+        if len(texts) > 1 and not numbers.decimal_comma and _ONE_NUMBER.match(piece):
             shown = f"{label[:40]!r} has the value {piece.split()[0][:20]!r}"
             raise DecodeError(f"{shown}: with a decimal comma write decimal_comma: true, else print it without a comma")
         rest = piece[end:]

@@ -81,6 +81,7 @@ LINES: list[tuple[str | bytes, Told]] = [
         "acc: 0.1, -0.2, 9.8 gyro: 1 2 3",
         [*(("acc", v, None) for v in (0.1, -0.2, 9.8)), *(("gyro", v, None) for v in (1, 2, 3))],
     ),
+    ("acc:1,2,3", [("acc", 1, None), ("acc", 2, None), ("acc", 3, None)]),
     ("Location: 59.3293,18.0686", [("Location", 59.3293, None), ("Location", 18.0686, None)]),
     ("Temperature: 22.5 C (72.5 F)", [("Temperature", 22.5, "Cel"), ("Temperature", 72.5, "[degF]")]),
     ("PM1.0: 5 PM2.5: 8 PM10: 9", [("PM1.0", 5, None), ("PM2.5", 8, None), ("PM10", 9, None)]),
@@ -238,7 +239,7 @@ def test_no_reading_of_a_log_or_boot_line(line: str) -> None:
         (["{cut", '{"a":1'], "JSON"),
         (['[{"n":"a",', '[{"bn":'], "JSON"),
         (['[{"n":"a","v":1,"x_":2}]'], "understood"),  # RFC 8428, section 4.4
-        (["Temp: 22,5 Hum: 40,1", "Temp: 22,5"], "decimal_comma"),
+        (["Temp: 22,5 Hum: 40,1", "Temp: 22,5", "p: 101,325 Pa", "n: 1,234,567", "p: 101,325.5 Pa"], "decimal_comma"),
         (['{"a":[' + "1," * 600 + "1]}"], "601 values"),
         (["\x01\x02\x83\x84\x05abcdef"], "baudrate"),
     ],
@@ -292,6 +293,11 @@ def test_another_number_of_cells_is_believed_the_second_time() -> None:
 def test_decimal_comma_and_missing() -> None:
     assert told_of("T;H", "20,5;40", decimal_comma=True)[1] == [("T", 20.5, None), ("H", 40, None)]
     assert told_of("T: 22,5, H: 40,1 %", decimal_comma=True)[0] == [("T", 22.5, None), ("H", 40.1, "%RH")]
+    assert told_of("a: 1,5; 2,5 b: 3,5", decimal_comma=True)[0] == [
+        ("a", 1.5, None),
+        ("a", 2.5, None),
+        ("b", 3.5, None),
+    ]
     with pytest.raises(DecodeError, match="decimal_comma"):
         told_of("T;H", "20,5;40")
     readings = told_of("T: -127.00 C H: 5 %", "T: 85", '{"T":85,"on":true}', "T: 21", missing=[-127, 85, 1])
