@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 
 def device_row(device: "Device") -> dict[str, Any]:
-    """State, reason, age of the last sample (s), asked and achieved rate (Hz), polls lost since the start by reason."""
+    """State, reason, age of the last sample (s), asked and achieved rate (Hz), polls lost since the start by reason.
+
+    `unused`, of a device that speaks by itself: what was heard and is in no sample (gateway.listening.Ear).
+    """
     c = device.config
     now = time.time()
-    return {
+    row = {
         "device": device.name,
         "state": device.state,
         "reason": device.reason,
@@ -29,6 +32,7 @@ def device_row(device: "Device") -> dict[str, Any]:
         "achieved": device.rate() if c.every or device.interval else None,
         "lost": dict(device.lost),
     }
+    return row | {"unused": device.ear.counts()} if device.ear is not None else row
 
 
 def book_row(book: Book, state: str) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Device:
     ) -> None:
         self.config, self.driver, self.clock, self.alone = config, driver, clock, alone
         self.name = config.name
+        self.speaks = isinstance(driver, Listener)  # when it likes; else it is asked
         self.state: State = "starting"
         self.reason: Reason | None = None
         self.text = ""
@@ -54,6 +55,7 @@ class Device:
         self._unanswered = 0  # failures in a row with no answer at all
         self._pace = Pace(config.every or 1.0, alone, time.monotonic())
         self._woken = asyncio.Event()
+        self.ear: Ear | None = None  # of a device that speaks by itself
         self.interval = 0.0  # s between samples of a device that speaks by itself, as seen of late
         self.quantities: dict[str, Quantity] = driver.quantities()
         self.identity = driver.identity()
@@ -64,7 +66,8 @@ class Device:
     async def run(self, phase: float) -> None:
         """Listen for ever, or ask, `phase` (0 … 1) into the period."""
         if isinstance(self.driver, Listener):
-            await Ear(self, self.driver, self.driver.link).listen()
+            self.ear = self.ear or Ear(self, self.driver, self.driver.link)
+            await self.ear.listen()
         else:
             await self.poll(phase)
 
@@ -168,7 +171,7 @@ class Device:
 
     def rate(self) -> float:
         """Achieved reads, or samples heard, a second, of late."""
-        if isinstance(self.driver, Listener):
+        if self.speaks:
             return 1 / self.interval if self.interval else 0.0
         return self._pace.achieved()
 

@@ -31,6 +31,10 @@ class Ear:
         self._due = -math.inf  # loop time from which the next sample may be taken
         self._last = math.nan  # loop time of what was heard last
 
+    def counts(self) -> dict[str, int]:
+        """What was heard and is in no sample: as gateway.links.base.SerialLink counts it, and samples `thinned`."""
+        return {**self.link.counts(self.device.name), "thinned": self.thinned}
+
     async def listen(self) -> None:
         """Take samples for ever. A line that is not there is opened again; nothing is said twice."""
         loop, device = asyncio.get_running_loop(), self.device

@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
                     show.age(row.get("age")),
                     show.rate(row["asked"]) if row.get("asked") else None,
                     show.rate(row["achieved"]) if row.get("achieved") is not None else None,
-                    row["text"] or _lost(row.get("lost", {})),
+                    row["text"] or _lost(row.get("lost", {}), row.get("unused", {})),
                 )
                 for row in rows
             ],
@@ -41,6 +41,18 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _lost(lost: dict[str, int]) -> str:
-    """Of a device that is well now: polls that gave nothing, "lost: 3 timeout, 1 garbled"."""
-    return "lost: " + ", ".join(f"{times} {reason}" for reason, times in lost.items()) if lost else ""
+_UNUSED = {
+    "skipped": "bytes in no frame",
+    "overlong": "too long",
+    "wrong_checksum": "wrong checksum",
+    "passed_over": "passed over",
+    "thinned": "thinned",
+}
+
+
+def _lost(lost: dict[str, int], unused: dict[str, int]) -> str:
+    """Of a device that is well now: what gave nothing, "lost: 3 timeout, 1 garbled"; what it said that is no sample."""
+    told = ["lost: " + ", ".join(f"{times} {reason}" for reason, times in lost.items())] if lost else []
+    if found := [f"{unused[key]} {text}" for key, text in _UNUSED.items() if unused.get(key)]:
+        told.append("unused: " + ", ".join(found))
+    return "; ".join(told)

@@ -22,9 +22,7 @@ _FATAL = ("missing", "permission", "busy", "refused", "network", "unplugged")  #
 
 def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument(
-        "link", metavar="LINK", nargs="?", help="a Modbus link of the configuration, or a port: /dev/…"
-    )
+    parser.add_argument("link", metavar="LINK", nargs="?", help="a Modbus link of the configuration, or a port: /dev/…")
     parser.add_argument("--units", type=_units, metavar="A-B", help="unit ids to ask, default 1-247")
     parser.add_argument("--timeout", type=duration, metavar="TIME", help="per unit, default the link's own")
     parser.add_argument("--json", action="store_true", help="one JSON object a port or unit")

@@ -51,6 +51,10 @@ class SerialLink(Link, Protocol):
         """
         ...
 
+    def counts(self, ear: str) -> dict[str, int]:
+        """What this ear lost: bytes `skipped`, frames `overlong`, of `wrong_checksum`, and `passed_over` unfetched."""
+        ...
+
     async def forget(self, ear: str) -> None:
         """Nobody listens with this ear any more."""
 

@@ -36,6 +36,13 @@ class Ear:
         frames, self._frames, self._size = self._frames, [], 0
         return frames
 
+    def counts(self) -> dict[str, int]:
+        """As gateway.links.base.SerialLink says."""
+        p = self.parser
+        return {
+            "skipped": p.skipped, "overlong": p.overlong, "wrong_checksum": p.wrong, "passed_over": self.passed_over
+        }  # fmt: skip
+
     def wake(self, error: LinkError | None = None) -> None:
         """Tell who waits, if anybody does."""
         if self.waiter is not None and not self.waiter.done():

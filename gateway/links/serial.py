@@ -64,6 +64,10 @@ class SerialLine:
         mine.waiter = None
         return mine.fetch()
 
+    def counts(self, ear: str) -> dict[str, int]:
+        """What an ear lost, as gateway.links.base.SerialLink says."""
+        return self._ears[ear].counts() if ear in self._ears else {}
+
     async def forget(self, ear: str) -> None:
         """Nobody listens with this ear any more."""
         self._ears.pop(ear, None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.answer_rows import device_row
 from gateway.clock import Clock
 from gateway.config import DeviceConfig
 from gateway.device import Device
@@ -211,3 +212,21 @@ async def test_ten_thousand_lines_at_once_leave_others_their_turn(bench: Start, 
     watching = False
     await watcher
     assert latest[0] < 0.1
+
+
+async def test_what_is_heard_and_is_in_no_sample_is_counted(bench: Start, board: Callable[..., Board]) -> None:
+    one = board()
+    numbers = await bench(one.path, every=0.2)
+    one.say(b"gment\nt 1\nt 2\nt 3\nt 4\n" + b"x" * 5000 + b"\nt 5\n")
+    found = await numbers.values(1)
+    while found[-1] != 5:
+        found += await numbers.values(1)
+    row = device_row(numbers.device)
+    assert row["unused"] == {
+        "skipped": 5 + 5000,  # the first line may be the end of one; the other is longer than any line
+        "overlong": 1,
+        "wrong_checksum": 0,
+        "passed_over": 0,
+        "thinned": 5 - len(found),
+    }
+    assert row["lost"] == {}
