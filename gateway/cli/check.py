@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from gateway.cli import FAILED, WRONG, advice, plan, proof, show
+from gateway.cli import FAILED, WRONG, advice, plan, port_names, proof, show
 from gateway.config import DEVICES_FOLDER, Problem, Site, load_site
 from gateway.errors import ConfigError
 from gateway.yamltext import Document, read_yaml
@@ -28,7 +28,8 @@ def run(args: Namespace) -> int:
     site = load_site(Path(args.config))
     docs = _documents(site)
     loads = plan.bus_loads(site)
-    problems = site.problems + proof.wrong_vectors(site, docs) + advice.warnings(site, docs, loads)
+    problems = site.problems + proof.wrong_vectors(site, docs) + port_names.warnings(site, docs)
+    problems += advice.warnings(site, docs, loads)
     wrong = any(p.severity == "error" for p in problems)
     for problem in problems:
         if args.json:

@@ -24,7 +24,7 @@ def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("link", metavar="LINK", nargs="?", help="a Modbus link of the configuration, or a port: /dev/…")
     parser.add_argument("--units", type=_units, metavar="A-B", help="unit ids to ask, default 1-247")
-    parser.add_argument("--timeout", type=duration, metavar="TIME", help="per unit, default the link's own")
+    parser.add_argument("--timeout", type=duration, metavar="TIME", help="per unit, or at each speed of a port")
     parser.add_argument("--json", action="store_true", help="one JSON object a port or unit")
 
 
@@ -51,13 +51,16 @@ def _ports(as_json: bool) -> None:
     ports = serial_ports()
     rows = []
     for n, port in enumerate(ports, 1):
-        stanza = f'bus-{n}: {{modbus: "{port.best}", baudrate: 9600}}'
+        stanza = f"bus-{n}: {{{'serial' if port.shared else 'modbus'}: {port.where}, baudrate: 9600}}"
         if as_json:
             show.json_line({**vars(port), "stanza": stanza})
         ids = f"{port.vid}:{port.pid}" if port.vid else None
         rows.append((port.path, port.usb_path, ids, port.serial, port.product, port.holder, stanza))
     if rows and not as_json:
         show.table(("PORT", "USB PATH", "IDS", "SERIAL", "PRODUCT", "HELD BY", "PASTE UNDER links:"), rows)
+        for name in dict.fromkeys(port.shared for port in ports if port.shared):
+            alike = " and ".join(port.path for port in ports if port.shared == name)
+            print(f"{alike} share the name {name}, which leads to one of them; the USB path tells them apart")
     elif not as_json:
         print("no serial port here")
 

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import main
+from gateway.links import ports
+from tests.gateway.links.test_ports import host, twins
+
+__all__ = ["host", "twins"]  # fixtures
 
 ROOT = Path(__file__).resolve().parents[3]
 REGISTERS = "registers: [{name: a, table: holding, address: 0, type: float32}]"
@@ -82,3 +86,35 @@ def test_a_file_beside_that_cannot_be_read_hides_nothing(file: Path, capsys: pyt
 def test_the_examples_have_no_problem(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-c", str(ROOT / "config" / name), "check", "--strict"]) == 0
     assert "warning" not in capsys.readouterr().out
+
+
+def test_a_port_whose_name_another_adapter_has_too(file: Path, twins: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    by_id = f"{twins}/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0"
+    own = f"{twins}/dev/serial/by-id/usb-FTDI_FT232R_A5069RR4-if00-port0"
+    file.write_text(
+        f"""\
+gateway: {{id: g-1}}
+links:
+  desk: {{serial: "{by_id}"}}
+  bench: {{baudrate: 1200, modbus: "{by_id}"}}
+  own: {{serial: "{own}"}}
+devices:
+  board-1: {{driver: lines, link: desk}}
+  board-2: {{driver: lines, link: own}}
+  meter-1: {{driver: modbus, link: bench, every: 10s, {REGISTERS}}}
+"""
+    )
+    assert main(["-c", str(file), "check"]) == 0
+    text = f"{by_id} names {twins}/dev/ttyUSB1 at 1-1.2 and {twins}/dev/ttyUSB2 at 1-1.4, which only their USB paths"
+    path = f"{twins}/dev/serial/by-path/pci-0000:01:00.0-usb-0"
+    assert [line for line in capsys.readouterr().out.splitlines() if "warning" in line] == [
+        f'{file}:3:18: warning: {text} tell apart; write serial: {{usb: {{path: "1-1.2"}}}} or'
+        ' {usb: {path: "1-1.4"}}',
+        f"{file}:4:35: warning: {text} tell apart; write modbus: {path}:1.2:1.0-port0 or {path}:1.4:1.0-port0",
+    ]
+    assert main(["-c", str(file), "check", "--strict"]) == 1
+    capsys.readouterr()
+    for port in ports.serial_ports():  # on a host without such ports nothing is said
+        Path(port.path).unlink()
+    (twins / "sys/class/tty/ttyUSB1/device").unlink()
+    assert main(["-c", str(file), "check", "--strict"]) == 0
