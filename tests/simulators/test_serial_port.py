@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from wires import WITHIN, Port, Record, connection, terminal
 
+from simulators import serial_port
 from simulators.catalog import load_speaker
 from simulators.faults import parse_fault
 from simulators.modbus_slave import Given
@@ -312,7 +313,8 @@ async def test_a_receiver_loses_its_fix() -> None:
 # --- the cable
 
 
-async def test_pulled_in_mid_frame_and_back_under_another_name(tmp_path: Path) -> None:
+async def test_pulled_in_mid_frame_and_back_under_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serial_port, "_UNREAD", 5000)  # ms: the machine may be busy
     link = tmp_path / "by-id"
     board = voice("line_board", "unplug 50ms mid after 3 for 1", every="10ms")
     async with serial_terminal(board, link) as path:
