@@ -104,7 +104,7 @@ class App:
     # -- what happens -------------------------------------------------------------------------------------------
 
     def _taken(self, device: Device, sample: Sample, body: bytes) -> None:
-        seq = self.buffer.take(device.name, sample.stamp, device.config.klass, body)
+        seq = self.buffer.take(device.name, sample.stamp, device.config.klass, body, device.speaks)
         if self._show is not None:
             self._show(self.topics.of(device.name, "state"), sample)
         for watcher in self.watchers:

@@ -60,6 +60,7 @@ class Buffer:
         self.live: dict[Book, deque[Held]] = {}  # waiting in memory; by device, oldest first
         self.backlog: dict[Book, deque[Held]] = {}  # fetched from disk
         self.offer: Callable[[], None] = lambda: None  # the uplink's: something waits to be sent
+        self._offering = False  # it will be, in the next round of the loop
         # For the writer:
         self.tail: OrderedDict[Held, None] = OrderedDict()  # neither confirmed nor on disk, oldest first
         self.tail_bytes = 0
@@ -79,8 +80,11 @@ class Buffer:
 
     # -- synchronous: taking, confirming, giving up ------------------------------------------------------------
 
-    def take(self, device: str, stamp: Stamp, klass: Class, body: bytes) -> int:
-        """Number a sample and answer for it from now on. Returns its seq."""
+    def take(self, device: str, stamp: Stamp, klass: Class, body: bytes, burst: bool = False) -> int:
+        """Number a sample and answer for it from now on. Returns its seq.
+
+        Of a `burst`, several samples in one round of the loop, all are offered together when that is over.
+        """
         book = self.books.get(device)
         if book is None:
             book = self.books[device] = Book(self.gateway, self.run, device)
@@ -98,8 +102,16 @@ class Buffer:
             self.arm()
         if self.tail_full:
             self._make_room()
-        self.offer()
+        if not burst:
+            self.offer()
+        elif not self._offering:
+            self._offering = True
+            asyncio.get_running_loop().call_soon(self._offer)
         return held.seq
+
+    def _offer(self) -> None:
+        self._offering = False
+        self.offer()
 
     def confirm(self, held: Held) -> None:
         """The hub has it: PUBACK below 0x80 on the connection that sent it."""

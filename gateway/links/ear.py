@@ -22,14 +22,16 @@ class Ear:
         self._size = 0  # bytes
         self._timer: asyncio.TimerHandle | None = None
 
-    def hear(self, data: bytes) -> None:
-        """Bytes that came."""
-        self._take(self.parser.feed(data))
+    def hear(self, data: bytes) -> bool:
+        """Bytes that came. Returns whether they end a frame, and nothing depends on when the next ones come."""
+        frames = self.parser.feed(data)
+        self._take(frames)
         if self.quiet is not None:
             if self._timer is not None:
                 self._timer.cancel()
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self.quiet, lambda: self._take(self.parser.quiet()))
+        return bool(frames) and self.quiet is None
 
     def fetch(self) -> list[bytes]:
         """All frames, oldest first."""

@@ -24,6 +24,8 @@ from gateway.links.refusals import connection_refused, port_refused
 
 CHUNK = 4096  # bytes read at once: others have their turn in between
 KEPT = 512  # bytes of what came unasked, for a text
+# s between reads of who prints line upon line: a wake-up costs more than a line, and USB adapters gather for 16 ms
+REST = 0.02
 
 
 class SerialLine:
@@ -57,11 +59,14 @@ class SerialLine:
             await self._open()
         if frames := mine.fetch():
             return frames
-        mine.waiter = asyncio.get_running_loop().create_future()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                await mine.waiter
-        mine.waiter = None
+        loop = asyncio.get_running_loop()
+        mine.waiter = loop.create_future()
+        timer = loop.call_later(within, mine.wake)
+        try:
+            await mine.waiter
+        finally:
+            timer.cancel()
+            mine.waiter = None
         return mine.fetch()
 
     def counts(self, ear: str) -> dict[str, int]:
@@ -152,16 +157,19 @@ class SerialLine:
             raise connection_refused(error, self.name, host, port, within) from None
         return connection
 
-    def _came(self, data: bytes) -> None:
+    def _came(self, data: bytes) -> bool:
+        """Returns whether what comes next may wait a moment: frames were heard, and nobody waits for an answer."""
         self._turns.byte()
         if self.trace is not None:
             self.trace("<<", data, asyncio.get_running_loop().time())
-        for ear in self._ears.values():
-            ear.hear(data)
-        if self._parser is not None and self._answer is not None and not self._answer.done():
+        done = [ear.hear(data) for ear in self._ears.values()]
+        if self._parser is None or self._answer is None:
+            return bool(done) and all(done)
+        if not self._answer.done():
             self._heard = (self._heard + data)[-KEPT:]
             if frames := self._parser.feed(data):
                 self._answer.set_result(frames[0])
+        return False
 
     def _lost(self, error: LinkError | None) -> None:
         """Forget the port; whoever waits for anything of it is told at once."""
@@ -191,10 +199,10 @@ class SerialLine:
 
 
 class _Port:
-    """An open port. `came(data)`, and `lost()` when it was unplugged."""
+    """An open port. `came(data)` returns whether the next read may wait; `lost()` when it was unplugged."""
 
     def __init__(
-        self, path: str, config: SerialLinkConfig, came: Callable[[bytes], None], lost: Callable[[], None]
+        self, path: str, config: SerialLinkConfig, came: Callable[[bytes], bool], lost: Callable[[], None]
     ) -> None:
         """Raises OSError (SerialException is one), ValueError and termios.error."""
         port = serial.Serial(exclusive=True, timeout=0)
@@ -204,8 +212,10 @@ class _Port:
         port.open()
         self._port, self._fd = port, port.fileno()
         self._came, self._lost = came, lost
+        self._rest: asyncio.TimerHandle | None = None
         attributes = termios.tcgetattr(self._fd)
         attributes[2] &= ~termios.HUPCL  # DTR stays as it is when we go: opening again does not reset the board
+        attributes[6][termios.VMIN] = 1  # else nothing to read and unplugged look alike
         termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
         asyncio.get_running_loop().add_reader(self._fd, self._read)
 
@@ -213,13 +223,28 @@ class _Port:
         try:
             data = os.read(self._fd, CHUNK)
         except BlockingIOError:
+            self._listen()
             return
         except OSError:
             data = b""
-        if data:
-            self._came(data)
-        else:
+        if not data:
             self._lost()
+        elif self._came(data) and len(data) < CHUNK // 2:
+            self._take_a_rest()
+        else:
+            self._listen()
+
+    def _take_a_rest(self) -> None:
+        """Read what comes next together with what comes after it, at an instant that all ports share."""
+        loop = asyncio.get_running_loop()
+        if self._rest is None:
+            loop.remove_reader(self._fd)
+        self._rest = loop.call_at((loop.time() // REST + 1) * REST, self._read)
+
+    def _listen(self) -> None:
+        if self._rest is not None:
+            self._rest = None
+            asyncio.get_running_loop().add_reader(self._fd, self._read)
 
     def send(self, data: bytes) -> None:
         """Write all of it; requests are short. Raises OSError."""
@@ -228,6 +253,8 @@ class _Port:
 
     def close(self) -> None:
         """Let go; what is not sent yet is not waited for."""
+        if self._rest is not None:
+            self._rest.cancel()
         asyncio.get_running_loop().remove_reader(self._fd)
         with contextlib.suppress(OSError, termios.error):
             termios.tcflush(self._fd, termios.TCOFLUSH)
@@ -238,7 +265,7 @@ class _Port:
 class _Connection(asyncio.Protocol):
     """A connection to a serial server."""
 
-    def __init__(self, came: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+    def __init__(self, came: Callable[[bytes], bool], lost: Callable[[], None]) -> None:
         self._came, self._lost = came, lost
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

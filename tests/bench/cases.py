@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from boards import Boards, LabelledBoards
 from figure import Figure
 from rig import SECOND, Rig, Setup, machine, now, rig
 
@@ -91,6 +92,25 @@ def cpu10(long: bool) -> Iterator[Figure]:
 def cpu1(long: bool) -> Iterator[Figure]:
     """10 TCP devices at 1 Hz."""
     return cost("cpu1", "1s", 4.0, 5, 120 if long else 30)
+
+
+def lines(long: bool) -> Iterator[Figure]:
+    """10 boards that print 100 lines a second each."""
+    for kind in (Boards, LabelledBoards):
+        with rig(Setup(truth=True), kind) as r:
+            running(r, 5)
+            assert r.daemon
+            before = r.daemon.proc("status", "VmRSS")
+            w = watch(r, 600 if long else 20)
+            grown = r.daemon.proc("status", "VmRSS") - before
+            given, wrong = r.given_and_wrong()
+        name = f"lines: {kind.dialect}"
+        note = f"{w.samples / w.seconds:,.0f} lines a second; {w.told()}"
+        yield Figure(name, w.cpu["daemon"] / w.samples * 1e6, "us/line", 60.0, note)
+        yield Figure(f"{name}, lost or other values", wrong, "lines", 0.0, f"of {given:,}")
+        yield Figure(
+            f"{name}, memory grown", grown / 1024, "MB", None, f"in {w.seconds:.0f} s, from {before / 1024:.1f}"
+        )
 
 
 def latency(long: bool) -> Iterator[Figure]:
@@ -229,5 +249,5 @@ def _back(what: str, listened: int, r: Rig, away: float) -> Iterator[Figure]:
 
 
 CASES: dict[str, Case] = {
-    case.__name__: case for case in (cpu10, cpu1, latency, disk, memory, start, idle, highest, outage)
+    case.__name__: case for case in (cpu10, cpu1, lines, latency, disk, memory, start, idle, highest, outage)
 }

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 HERE = Path(__file__).resolve().parent
@@ -151,13 +151,24 @@ class Rig:
         self.hub: Process | None = None
         self.daemon: Process | None = None
         self._truth = folder / "truth.jsonl"
-        command = [sys.executable, "-m", "simulators", "registers", "--port", "0", "--json"]
-        command += ["--set", f"devices={setup.devices}", "--set", f"count={setup.registers}"]
-        command += ["--set", "type=float32"] * setup.floats + ["--truth", str(self._truth)] * setup.truth
-        self.devices = Process(*command)
+        command = [
+            sys.executable,
+            "-m",
+            "simulators",
+            *self._simulated(),
+            "--set",
+            f"devices={setup.devices}",
+            "--json",
+        ]
+        self.devices = Process(*command, *["--truth", str(self._truth)] * setup.truth)
         ready = self.devices.line()
         self.urls: list[str] = ready.get("urls") or [ready["url"]]
         self.site = self._write_site()
+
+    def _simulated(self) -> list[str]:
+        """Which simulator, and what is set of it."""
+        found = ["registers", "--port", "0", "--set", f"count={self.setup.registers}"]
+        return found + ["--set", "type=float32"] * self.setup.floats
 
     def _write_site(self) -> Path:
         s = self.setup
@@ -258,11 +269,14 @@ class Rig:
         self.broker.stop()
 
 
+R = TypeVar("R", bound=Rig)
+
+
 @contextlib.contextmanager
-def rig(setup: Setup) -> Iterator[Rig]:
+def rig(setup: Setup, kind: type[R] = Rig) -> Iterator[R]:
     """A rig in a folder of its own on a real disk: what is written to a tmpfs, as /tmp often is, is not counted."""
     with tempfile.TemporaryDirectory(prefix="labgate-bench-", dir="/var/tmp") as folder:
-        found = Rig(Path(folder), setup)
+        found = kind(Path(folder), setup)
         try:
             yield found
         finally:
