@@ -139,7 +139,8 @@ class _Terminal:
     def _unplug(self, seconds: float) -> None:
         self._loop.remove_reader(self._master)
         self._slave = os.open(self.path, _ASIDE)
-        self._pull(seconds, _UNREAD)
+        # What was written is seen at the other end a little later only, and until then there is nothing to be read.
+        self._timer = self._loop.call_later(_LOOK, self._pull, seconds, _UNREAD)
 
     def _pull(self, seconds: float, tries: int) -> None:
         if tries and any(fcntl.ioctl(self._slave, termios.FIONREAD, bytes(4))):
