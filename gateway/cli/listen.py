@@ -1,35 +1,40 @@
 """`labgate scan PORT`: what a serial device says by itself. Nothing is sent; drivers are tried on what is heard."""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from gateway.cli import show
+from gateway.cli import show, unconfigured
 from gateway.config_serial import SerialLinkConfig
-from gateway.driver import Listener, driver_names, load_driver, options_model
+from gateway.driver import Listener, driver_names
 from gateway.errors import ConfigError, DecodeError, LabgateError
 from gateway.links.framing import Lines
+from gateway.links.ports import serial_ports
 from gateway.links.serial import SerialLine
+from gateway.profile import built_in_profiles
 from gateway.reading import Reading
 
 BAUDRATES = (9600, 115200, 19200, 4800, 38400, 57600, 2400, 1200)
 WITHIN = 2.5  # s at each speed; boards mostly print once a second
+METERS = 115200  # baud of electricity meters …
+METERS_WITHIN = 11.0  # … which speak every 10 s
 LAST_RESORT = "lines"  # makes something of most text
+TEXT = 0.9  # of what a device says is printable where it says lines
 SHOWN = 3  # lines that are shown as they came
+
+Tried = dict[str, Listener]  # by how a device names it: `driver: han`, `profile: sds011`
 
 
 @dataclass
 class Heard:
-    """What came at one speed, and the driver that makes most of it."""
+    """What came at one speed, and what makes sense of it: the first is the best guess."""
 
     baudrate: int
     lines: list[str]
-    driver: str | None = None
-    readings: Iterable[Reading] = ()
+    made: dict[str, list[Reading]] = field(default_factory=dict)
 
     @property
     def clean(self) -> float:
@@ -40,39 +45,57 @@ class Heard:
 
 async def listen(port: str, within: float | None, as_json: bool) -> None:
     """Hear the port at one common speed after the other until something makes sense of it, and say what to paste."""
-    drivers = {name: driver for name in driver_names() if (driver := _without_options(name)) is not None}
+    tried = listeners()
     speeds = (9600,) if port.startswith("tcp://") else BAUDRATES
-    if not as_json:
-        print(f"listening on {port}, nothing is sent; opening it may reset a board")
-    best: Heard | None = None
+    each = within or WITHIN
+
+    def say(text: str) -> None:
+        if not as_json:
+            print(text)
+
+    say(f"listening on {port}, nothing is sent; opening it may reset a board")
+    if len(speeds) > 1:
+        say(f"at {', '.join(map(str, speeds))} baud, {each:g} s each, until something makes sense")
+    best, deaf = None, True  # to meters
     for baudrate in speeds:
-        heard = await _heard(port, baudrate, within or WITHIN, drivers)
-        if heard is not None and (best is None or (heard.driver is not None, heard.clean) > (False, best.clean)):
-            best = heard
-        if best is not None and best.driver is not None:
+        heard = await _heard(port, baudrate, each, tried)
+        deaf = deaf and (heard is None or baudrate != METERS)
+        best = _better(best, heard)
+        if best is not None and best.made:
             break
+    if deaf and within is None and (best is None or not best.made):
+        say(f"now {METERS_WITHIN:g} s at {METERS} baud, for meters that speak every 10 s")
+        best = _better(best, await _heard(port, METERS, METERS_WITHIN, tried))
     _tell(port, best, as_json)
 
 
-def _without_options(name: str) -> Listener | None:
-    """A listener that needs to be told nothing. Drivers that need more cannot be tried."""
-    try:
-        found = load_driver(name, Path())
-        if not issubclass(found, Listener):
-            return None
-        driver: Listener = found(options_model(found)(), None)
-    except (ConfigError, ValidationError):
-        return None
-    return driver
+def listeners() -> Tried:
+    """What can be tried: drivers that listen and need to be told nothing, and the built-in profiles of such."""
+    found: Tried = {}
+    names = [("driver", name) for name in driver_names() if name != LAST_RESORT]
+    for key, name in [*names, *(("profile", name) for name in built_in_profiles()), ("driver", LAST_RESORT)]:
+        try:
+            make = unconfigured.of_driver if key == "driver" else unconfigured.of_profile
+            driver, options = make(name, Path())
+        except ConfigError:
+            continue  # it must be told something
+        if issubclass(driver, Listener):
+            found[f"{key}: {name}"] = driver(options, None)
+    return found
 
 
-async def _heard(port: str, baudrate: int, within: float, drivers: dict[str, Listener]) -> Heard | None:
+def _better(one: Heard | None, other: Heard | None) -> Heard | None:
+    if one is None or other is None:
+        return one or other
+    return other if (bool(other.made), other.clean) > (bool(one.made), one.clean) else one
+
+
+async def _heard(port: str, baudrate: int, within: float, tried: Tried) -> Heard | None:
     line = SerialLine("scan", SerialLinkConfig.model_validate({"serial": port, "baudrate": baudrate}))
-    names = sorted(drivers, key=lambda name: (name == LAST_RESORT, name))
     try:
         async with asyncio.TaskGroup() as group:
-            plain = group.create_task(_frames(line, "scan", (Lines(),), within))
-            frames = {n: group.create_task(_frames(line, n, drivers[n].hear, within)) for n in names}
+            plain = group.create_task(_frames(line, "", (Lines(),), within))
+            frames = {name: group.create_task(_frames(line, name, tried[name].hear, within)) for name in tried}
     except* LabgateError as errors:
         raise errors.exceptions[0] from None
     finally:
@@ -80,10 +103,11 @@ async def _heard(port: str, baudrate: int, within: float, drivers: dict[str, Lis
     if not plain.result() and not any(task.result() for task in frames.values()):
         return None
     heard = Heard(baudrate, [frame.decode(errors="replace") for frame in plain.result()])
-    for name in names:
-        if readings := _made_of(drivers[name], frames[name].result()):
-            heard.driver, heard.readings = name, readings
-            break
+    for name, driver in tried.items():
+        if (not heard.made or not name.endswith(f" {LAST_RESORT}")) and (
+            readings := _made_of(driver, frames[name].result())
+        ):
+            heard.made[name] = readings
     return heard
 
 
@@ -95,7 +119,7 @@ async def _frames(line: SerialLine, ear: str, framings: Any, within: float) -> l
     return found
 
 
-def _made_of(driver: Listener, frames: list[bytes]) -> list[Reading]:
+def _made_of(driver: Listener, frames: Sequence[bytes]) -> list[Reading]:
     """The readings of the frames, if most of them make sense."""
     readings: list[Reading] = []
     wrong = 0
@@ -108,23 +132,30 @@ def _made_of(driver: Listener, frames: list[bytes]) -> list[Reading]:
 
 
 def _tell(port: str, heard: Heard | None, as_json: bool) -> None:
-    device = f"{{driver: {heard.driver or LAST_RESORT}, link: desk}}" if heard else None
-    link = f'{{serial: "{port}", baudrate: {heard.baudrate}}}' if heard else None
+    where = next((p.where for p in serial_ports() if p.path == os.path.realpath(port)), f'"{port}"')
+    link = f"{{serial: {where}, baudrate: {heard.baudrate}}}" if heard else None
+    devices = [f"{{{name}, link: desk}}" for name in heard.made] if heard else []
     if as_json:
-        said = heard.lines[:SHOWN] if heard else []
-        names = sorted({r.name for r in heard.readings}) if heard else []
-        row = {"port": port, "baudrate": heard and heard.baudrate, "driver": heard and heard.driver}
-        show.json_line(row | {"said": said, "readings": names, "link": link, "device": device})
+        guess, readings = next(iter(heard.made.items()), ("", [])) if heard else ("", [])
+        key, _, name = guess.partition(": ")
+        row: dict[str, Any] = {"port": port, "baudrate": heard and heard.baudrate, "driver": None, "profile": None}
+        row |= {key: name} if guess else {}
+        row |= {"said": heard.lines[:SHOWN] if heard else [], "readings": sorted({r.name for r in readings})}
+        show.json_line(row | {"link": link, "device": devices[0] if devices else None, "or": devices[1:]})
         return
     if heard is None:
         print("nothing was heard; is it on, does it speak by itself, and are its wires right?")
         return
-    for text in heard.lines[:SHOWN]:
-        print(f"  {text[:100]}")
-    if heard.driver is None:
+    if not devices or heard.clean > TEXT:
+        for text in heard.lines[:SHOWN]:
+            print(f"  {show.printable(text[:100])}")
+    if not devices:
         print(f"at {heard.baudrate} baud this was heard, and no driver made sense of it")
         return
-    values = {r.name: {"value": r.value, "unit": r.unit} for r in heard.readings}
-    print(f"at {heard.baudrate} baud the driver {heard.driver} hears {show.readings(values)}")
+    guess, readings = next(iter(heard.made.items()))
+    values = {r.name: {"value": r.value, "unit": r.unit} for r in readings}
+    print(f"at {heard.baudrate} baud the {guess.replace(':', '')} hears {show.readings(values)}")
     print(f"paste under links:    desk: {link}")
-    print(f"paste under devices:  board-1: {device}")
+    print(f"paste under devices:  board-1: {devices[0]}")
+    if len(devices) > 1:
+        print(f"or, which looks the same on the wire: {', '.join(devices[1:])}")
