@@ -40,7 +40,7 @@ def wire() -> Iterator[tuple[int, str]]:
         (("sds011",), "profile", "sds011", "pm2_5"),
         (("line_board", "--set", "every=100ms"), "driver", "lines", "temperature"),
         (("gnss", "--set", "every=300ms"), "driver", "nmea", "latitude"),
-        (("balance", "--set", "print=free"), "driver", "scale_lines", "weight"),
+        (("balance", "--set", "print=free", "--set", "settle=50ms"), "driver", "scale_lines", "weight"),
     ],
 )
 def test_who_speaks_is_recognised(
