@@ -28,7 +28,12 @@ EXAMPLE = "labgate replay balance.txt --driver mt_sics"
 Row = dict[str, Any]
 
 _LARGEST = 100_000_000  # bytes of a recording
-_COUNTED = {"skipped": "bytes in no frame", "overlong": "too long", "wrong_checksum": "wrong checksum"}
+_COUNTED = {
+    "empty": "without a value",
+    "skipped": "bytes in no frame",
+    "overlong": "too long",
+    "wrong_checksum": "wrong checksum",
+}
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -41,7 +46,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Replay and tell. Returns 1 when no sample came of it."""
+    """Replay and tell. Returns 1 when no sample came of it, unless all that came was good and had no value."""
     base, file = Path(args.config).parent, Path(args.file)
     found = unconfigured.of_profile(args.profile, base) if args.profile else unconfigured.of_driver(args.driver, base)
     if file.is_file() and file.stat().st_size > _LARGEST:
@@ -50,7 +55,7 @@ def run(args: Namespace) -> int:
     counts = Counter[str]()
 
     def tell(row: Row) -> None:
-        counts["refused" if "refused" in row else "samples"] += 1
+        counts["refused" if "refused" in row else "samples" if row["readings"] else "empty"] += 1
         if args.json:
             show.json_line(row)
         else:
@@ -69,7 +74,7 @@ def run(args: Namespace) -> int:
         if counts["cut_off"]:
             more.append(f"the last {show.plural(counts['cut_off'], 'byte')} are cut off")
         print(", ".join([show.plural(counts["samples"], "sample"), f"{counts['refused']} refused", *more]))
-    return 0 if counts["samples"] else FAILED
+    return 0 if counts["samples"] or (counts["empty"] and not counts["refused"]) else FAILED
 
 
 async def _replay(
@@ -117,6 +122,8 @@ def _heard(driver: Listener, came: list[Piece], counts: Counter[str]) -> Iterato
             try:
                 if readings := driver.decode(frame):
                     yield place | _sample(readings)
+                else:
+                    counts["empty"] += 1
             except Exception as error:  # noqa: BLE001 - a driver of one's own may raise anything
                 yield place | _refusal(error)
         if piece.line and parser.wrong > wrong:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.cli import main
+from gateway.testbed import Simulator
+from tests.commands import labgate
 
 TESTS = Path(__file__).parents[2]
 VECTORS = {
@@ -202,7 +204,24 @@ def test_a_sensor_with_a_profile(replay: Replay) -> None:
     request = f">> {bytes.fromhex(VECTORS['mhz19b-1']['context']['request_hex']).hex(' ')}\n"
     recording = request + said("<<", captured("mhz19b-1")) + request + said("<<", captured("mhz19b-warming-up"))
     _, lines, _ = replay.text(recording, "--profile", "mh_z19")
-    assert lines == ["line 1: co2 636 ppm", "line 3: no value is available", "2 samples, 0 refused"]
+    assert lines == ["line 1: co2 636 ppm", "line 3: no value is available", "1 sample, 0 refused, 1 without a value"]
+
+
+def test_what_read_shows_can_be_replayed(replay: Replay, tmp_path: Path) -> None:
+    with Simulator(tmp_path, "balance", "--set", "weight=12.34") as balance:
+        site = {"gateway": {"id": "t-1"}, "buffer": {"path": str(tmp_path / "b.db")}}
+        site |= {"links": {"desk": {"serial": balance.url}}, "devices": {"it": {"driver": "mt_sics", "link": "desk"}}}
+        (tmp_path / "site.yaml").write_text(json.dumps(site))
+        at = "-c", tmp_path / "site.yaml", "--socket", tmp_path / "none.sock"
+        shown = labgate(*at, "read", "it", "--trace").stdout
+    code, rows, counts = replay(shown, "--driver", "mt_sics")
+    assert (code, len(rows), counts["samples"]) == (0, 1, 1)
+    assert f"{rows[0]['readings']['weight']['value']} g" in shown.splitlines()[-2]
+
+
+def test_a_frame_without_a_value_is_no_sample(replay: Replay) -> None:
+    code, rows, counts = replay(bytes.fromhex("AAC000000000000000AB"), "--profile", "sds011")
+    assert (code, rows, counts["samples"], counts["empty"]) == (0, [], 0, 1)
 
 
 def test_an_instrument_with_a_profile_of_ones_own(replay: Replay) -> None:
