@@ -11,9 +11,9 @@ from typing import NamedTuple
 from gateway.errors import ConfigError
 
 _MARK = re.compile(r">>|<<")
-_FRAME = re.compile(r".*?(>>|<<)((?:\s+[0-9a-fA-F]{2})+)\s*(#.*)?")
-_TIME = re.compile(r"#\s*([0-9.]+) ms")
-_STAMP = re.compile(r"T(\d\d):(\d\d):(\d\d\.\d{3})Z ")
+_FRAME = re.compile(r".*?(>>|<<)((?:[ \t]+[0-9a-fA-F]{2})+)[ \t]*(#.*)?")
+_TIME = re.compile(r"# *([0-9]+(?:\.[0-9]+)?) ms")
+_STAMP = re.compile(r"T([0-9]{2}):([0-9]{2}):([0-9]{2}\.[0-9]{3})Z ")
 _DAY = 86400  # s; the log's time is that of a day
 
 

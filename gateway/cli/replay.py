@@ -27,6 +27,7 @@ EXAMPLE = "labgate replay balance.txt --driver mt_sics"
 
 Row = dict[str, Any]
 
+_TEXT = bytes({*range(0x20, 0x100), *b"\t\r\n"} - {0x7F})
 _LARGEST = 100_000_000  # bytes of a recording
 _COUNTED = {
     "empty": "without a value",
@@ -61,7 +62,7 @@ def run(args: Namespace) -> int:
         else:
             place = f"line {row['line']}" if "line" in row else f"frame {row['frame']}"
             said = f"refused: {row['refused']}" if "refused" in row else show.readings(row["readings"])
-            print(f"{place}: {said or 'no value is available'}")
+            print(f"{place}: {show.printable(said) or 'no value is available'}")
 
     try:
         asyncio.run(_replay(*found, file.name, data, tell, counts))
@@ -100,7 +101,7 @@ async def _replay(
 
 def _plain(data: bytes) -> list[Piece]:
     """A capture just as it came: by lines where it is text, so that places can be told."""
-    if all(byte >= 0x20 or byte in b"\t\r\n" for byte in data) and b"\x7f" not in data:
+    if not data.translate(None, _TEXT):
         return [Piece(n, False, line, None) for n, line in enumerate(data.splitlines(keepends=True), 1)]
     return [Piece(0, False, data, None)]
 

@@ -294,3 +294,11 @@ def test_a_file_that_is_not_there(replay: Replay) -> None:
 def test_one_of_driver_and_profile(replay: Replay, which: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit, match="2"):
         replay.text("t 1\n", *which)
+
+
+@pytest.mark.parametrize(
+    "odd", ["<< 01\x1f02\n", "<< 01  # 1.2.3 ms\n", "<< \u0661\u0662\n", "T\u0661\u0662:00:00.000Z << 01\n"]
+)
+def test_what_looks_like_a_frame_and_is_none(replay: Replay, odd: str) -> None:
+    code, _, err = replay.text(said("<<", captured("sds011-1")) + odd, "--profile", "sds011")
+    assert (code, err.count("\n")) in ((0, 0), (2, 1))
