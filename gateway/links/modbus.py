@@ -36,6 +36,7 @@ class ModbusBus:
         self._config = config
         self._turns = Arbiter()
         self._port: Port | None = None
+        self._was_there = False
         self._question: Question | None = None  # on the wire now
         self._transaction = 0  # counted on from connection to connection: a box may outlive one
         self._answer: asyncio.Future[bytes] | None = None  # to that question
@@ -83,7 +84,13 @@ class ModbusBus:
 
     async def _open(self, within: float) -> Port:
         port = Port(self.name, self._config, self._came, self._lost)
-        await port.open(within)
+        try:
+            await port.open(within)
+        except LinkError as error:
+            if self._was_there and error.reason == "missing":
+                raise gone(self._config, self.name) from None  # one thing happened, and one thing is told
+            raise
+        self._was_there = True
         self._port, self._unanswered, self._begun = port, 0, 0
         self._turns.byte()  # whatever was on the wire before: the silence begins now
         return port
