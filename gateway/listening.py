@@ -94,18 +94,21 @@ class Ear:
 
 
 async def next_readings(device: "Device", driver: Listener, link: SerialLink) -> list[Reading]:
-    """What the device says next. Raises LinkError when it says nothing."""
+    """What the device says next. Raises LinkError when it says nothing, DecodeError when nothing but nonsense."""
     loop, ear = asyncio.get_running_loop(), f"{device.name} read"
     until = loop.time() + READ_WITHIN
     wrong: DecodeError | None = None
+    nonsense = 0  # frames in a row
     try:
-        while (wait := until - loop.time()) > 0:
+        while nonsense < NONSENSE and (wait := until - loop.time()) > 0:
             for frame in await link.frames(ear, driver.hear, wait):
                 try:
                     if readings := driver.decode(frame):
                         return readings
+                    nonsense = 0
                 except DecodeError as error:
                     wrong = error
+                    nonsense += 1
     finally:
         await link.forget(ear)
     if wrong is not None:
