@@ -14,7 +14,8 @@ class Ear:
 
     def __init__(self, framings: tuple[Framing, ...]) -> None:
         self.parser = Parser(framings)
-        self.parser.reset()  # whoever begins to listen begins in the midst of something
+        self._fragments = 0  # bytes that came after the line was opened and before the first frame: no fault
+        self.opened()
         self.quiet = max((f.silence for f in framings if isinstance(f, Quiet)), default=None)
         self.passed_over = 0  # frames nobody fetched in time
         self.waiter: asyncio.Future[None] | None = None
@@ -22,9 +23,17 @@ class Ear:
         self._size = 0  # bytes
         self._timer: asyncio.TimerHandle | None = None
 
+    def opened(self) -> None:
+        """Whoever begins to listen begins in the midst of something."""
+        self.parser.reset()
+        self._since: int | None = self.parser.skipped  # until the first frame
+
     def hear(self, data: bytes) -> bool:
         """Bytes that came. Returns whether they end a frame, and nothing depends on when the next ones come."""
         frames = self.parser.feed(data)
+        if frames and self._since is not None:
+            self._fragments += self.parser.skipped - self._since
+            self._since = None
         self._take(frames)
         if self.quiet is not None:
             if self._timer is not None:
@@ -42,8 +51,11 @@ class Ear:
         """As gateway.links.base.SerialLink says."""
         p = self.parser
         return {
-            "skipped": p.skipped, "overlong": p.overlong, "wrong_checksum": p.wrong, "passed_over": self.passed_over
-        }  # fmt: skip
+            "skipped": p.skipped - self._fragments,
+            "overlong": p.overlong,
+            "wrong_checksum": p.wrong,
+            "passed_over": self.passed_over,
+        }
 
     def wake(self, error: LinkError | None = None) -> None:
         """Tell who waits, if anybody does."""

@@ -102,6 +102,7 @@ async def test_lines_are_heard_as_they_come(line: Make, board: Callable[..., Boa
     assert await heard(desk, 1) == [b"temp: 20"]
     one.say(b"mp: 21\n\nhum: 50\n")
     assert await heard(desk, 2) == [b"temp: 21", b"hum: 50"]
+    assert desk.counts("board")["skipped"] == 0  # the fragment is nobody's fault
 
 
 async def test_each_listener_has_an_ear_of_its_own(line: Make, board: Callable[..., Board]) -> None:
