@@ -113,6 +113,8 @@ class Device:
 
     async def _read(self) -> list[Reading]:
         driver = self.driver
+        if self.ear is not None:
+            return await self.ear.next()
         if isinstance(driver, Listener):
             return await next_readings(self, driver, driver.link)
         assert isinstance(driver, Polled), "the configuration admits no other drivers"

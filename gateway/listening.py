@@ -30,6 +30,7 @@ class Ear:
         self._newest: list[Reading] | None = None  # waits until `every` is over
         self._due = -math.inf  # loop time from which the next sample may be taken
         self._last = math.nan  # loop time of what was heard last
+        self._wanted: list[asyncio.Future[list[Reading]]] = []  # of those who wait for what it says next
 
     def counts(self) -> dict[str, int]:
         """What was heard and is in no sample: as gateway.links.base.SerialLink counts it, and samples `thinned`."""
@@ -44,6 +45,7 @@ class Ear:
                 frames = await self.link.frames(device.name, self.driver.hear, max(wait, 0.0))
             except LinkError as error:
                 device.failed(error)
+                self._tell(error)
                 await asyncio.sleep(AGAIN)
                 continue
             if not frames and self._newest is None:
@@ -63,12 +65,15 @@ class Ear:
             self._nonsense += 1
             if self._nonsense >= NONSENSE:
                 self.device.failed(error)
+                self._tell(error)
             else:
                 self.device.lost[error.reason] += 1
             return
         self._nonsense = 0
         if not readings:
             return
+        if self._wanted:
+            self._tell(readings)
         if now < self._due:
             self.thinned += self._newest is not None
             self._newest = readings
@@ -89,12 +94,32 @@ class Ear:
             self.device.interval += (seen - self.device.interval) / 8 if self.device.interval else seen
         self._last = now
 
+    async def next(self) -> list[Reading]:
+        """What is heard next. With an ear of its own the driver, which remembers, would hear everything twice."""
+        wanted: asyncio.Future[list[Reading]] = asyncio.get_running_loop().create_future()
+        self._wanted.append(wanted)
+        try:
+            async with asyncio.timeout(READ_WITHIN):
+                return await wanted
+        except TimeoutError:
+            raise _silence(READ_WITHIN, self.device) from None
+
+    def _tell(self, heard: list[Reading] | LabgateError) -> None:
+        wanted, self._wanted = self._wanted, []
+        for future in wanted:
+            if future.done():  # nobody waits any more
+                continue
+            if isinstance(heard, LabgateError):
+                future.set_exception(heard)
+            else:
+                future.set_result(heard)
+
     def _silent_after(self) -> float:
         return self.device.config.silent_after or max(SILENT_AFTER, INTERVALS * self.device.interval)
 
 
 async def next_readings(device: "Device", driver: Listener, link: SerialLink) -> list[Reading]:
-    """What the device says next. Raises LinkError when it says nothing, DecodeError when nothing but nonsense."""
+    """What the device says next, where nobody listens. Raises LinkError, and DecodeError for nothing but nonsense."""
     loop, ear = asyncio.get_running_loop(), f"{device.name} read"
     until = loop.time() + READ_WITHIN
     wrong: DecodeError | None = None
