@@ -25,7 +25,7 @@ from gateway.links.refusals import connection_refused, port_refused
 CHUNK = 4096  # bytes read at once: others have their turn in between
 KEPT = 512  # bytes of what came unasked, for a text
 # s between reads of who prints line upon line: a wake-up costs more than a line, and USB adapters gather for 16 ms
-REST = 0.025
+REST = 0.04
 
 
 class SerialLine:
