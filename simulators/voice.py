@@ -148,7 +148,8 @@ class Voice:
                 frame, given = self._spoilt(said, outcome)
                 self._put(frame, given, delay)
             else:
-                part = said.frame[: self.random.randrange(1, len(said.frame))]
+                body, _ = _line(said.frame)  # a line that has lost but half its end is whole to whoever reads it
+                part = said.frame[: self.random.randrange(1, max(2, len(body)))]
                 self._put(part, (), delay, partial(self._pull, outcome.unplug))
                 break
 

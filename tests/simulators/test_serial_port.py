@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from random import Random
 
 import pytest
 from wires import WITHIN, Port, Record, connection, terminal
@@ -336,6 +337,20 @@ async def test_pulled_in_mid_frame_and_back_under_another_name(tmp_path: Path, m
             await after_banner(port, 3)
         assert truth(board).devices == {str(link)}
     assert not link.is_symlink()
+
+
+async def test_what_a_pull_cuts_off_is_no_whole_line() -> None:
+    """Cut between CR and LF it would be one to whoever reads, and not one to the truth."""
+    for seed in range(300):
+        board = Voice(load_speaker("line_board").build(seed, {}), [parse_fault("unplug 1s mid")], random=Random(seed))
+        said: list[bytes] = []
+        board.send = lambda data, said=said: said.append(data) or True
+        board.power()
+        board._listening = True
+        board._say(board.speaker.speak)
+        board.end()
+        assert said
+        assert b"\r" not in said[-1]
 
 
 async def test_pulled_again_and_again_loses_nothing_that_was_given(tmp_path: Path) -> None:
