@@ -34,8 +34,8 @@ class TellingHub(Hub):
 
 async def main(path: Path, run: str, seed: int, drain: bool) -> None:
     r, hub = random.Random(seed), TellingHub(window=20)
-    uplink.mqtt.connect = hub.connect  # type: ignore[assignment]
-    uplink._RETRY = (0.001, 0.005)  # type: ignore[misc]
+    uplink.mqtt.connect = hub.connect
+    uplink._RETRY = (0.001, 0.005)
     life = Life(hub, path, run, COMMIT_EVERY)
     await life.writer.open({})
     tell("open", life.writer.previous)

@@ -101,7 +101,7 @@ class HubMessages:
 
     def on(self, topic: str) -> list[bytes]:
         """The payloads received on one topic."""
-        return [bytes(m.payload) for m in self.received if str(m.topic) == topic]  # type: ignore[arg-type]
+        return [bytes(m.payload) for m in self.received if str(m.topic) == topic]
 
     async def wait_for(self, condition: Callable[["HubMessages"], object], within: float = 5.0) -> None:
         """Returns as soon as `condition` holds of what has been received."""

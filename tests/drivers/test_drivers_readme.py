@@ -37,8 +37,8 @@ async def test_the_driver(tmp_path: Path) -> None:
     (tmp_path / "fan.py").write_text(source)
     driver = load_driver("fan.py", tmp_path)
     options = options_model(driver).model_validate({"unit_id": 4})
-    assert await driver(options, Fan(0)).read() == [Reading("speed", 900, "1/min")]  # type: ignore[attr-defined]
-    assert await driver(options, Fan(1)).read() == []  # type: ignore[attr-defined]
+    assert await driver(options, Fan(0)).read() == [Reading("speed", 900, "1/min")]
+    assert await driver(options, Fan(1)).read() == []
 
 
 def test_the_driver_in_a_configuration(tmp_path: Path) -> None:

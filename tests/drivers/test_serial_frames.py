@@ -119,7 +119,9 @@ async def test_a_meter_without_checksums_where_the_site_says_so(port: Port) -> N
 
 
 def test_han_names_its_counters() -> None:
-    kinds = {name: quantity.kind for name, quantity in Han(HanOptions(), None).quantities().items()}  # type: ignore[arg-type]  # no link is needed
+    kinds = {
+        name: quantity.kind for name, quantity in Han(HanOptions(), None).quantities().items()
+    }  # no link is needed
     assert kinds == {
         "0-0:1.0.0": "state",
         "1-0:1.8.0": "counter",

@@ -30,12 +30,12 @@ def test_the_lines() -> None:
     for row in table.splitlines():
         cell = re.split(r"(?<!\\)\|", row)[1]
         for line in re.findall(r"`([^`]+)`", cell):
-            board = LineBoard(LinesOptions(), None)  # type: ignore[arg-type]  # no link is needed
+            board = LineBoard(LinesOptions(), None)  # no link is needed
             assert board.decode(line.replace("\\|", "|").replace("<tab>", "\t").encode()), line
 
 
 def test_units_may_be_written_as_people_do() -> None:
     options = LinesOptions.model_validate({"names": ["t", "n"], "units": {"t": "°C", "x": "furlong"}})
-    board = LineBoard(options, None)  # type: ignore[arg-type]
+    board = LineBoard(options, None)
     assert board.quantities() == {"t": Quantity("Cel"), "n": Quantity(), "x": Quantity("furlong")}
     assert [(r.name, r.unit) for r in board.decode(b"1,2")] == [("t", "Cel"), ("n", None)]

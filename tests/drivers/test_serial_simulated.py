@@ -30,7 +30,7 @@ SPEAKERS: list[tuple[str, str, dict[str, str]]] = [
 
 def listener(name: str) -> Listener:
     if name == "han":
-        return Han(HanOptions(), None)  # type: ignore[arg-type]  # no link is needed
+        return Han(HanOptions(), None)  # no link is needed
     profile = load_profile(name, Path())
     made = load_driver(profile.driver, Path())
     assert made is Frames
@@ -110,14 +110,16 @@ class Asked:
         self.t += 5
         (whole,), _ = self.device.split(request)
         (said,) = self.device.answer(whole, self.t)
-        self.given.append(truth(said))  # type: ignore[arg-type]  # of whatever was said last
+        self.given.append(truth(said))  # of whatever was said last
         (frame,) = Parser(answer).feed(said.frame)
         return frame
 
 
 async def test_a_sensor_that_is_asked_says_what_it_gives() -> None:
     wire = Asked(speaker("mh_z19", 3, {}))
-    sensor = AskedFrames(AskedFrameOptions.model_validate(load_profile("mh_z19", Path()).options), wire)  # type: ignore[arg-type]  # only what it uses
+    sensor = AskedFrames(
+        AskedFrameOptions.model_validate(load_profile("mh_z19", Path()).options), wire
+    )  # only what it uses
     heard = []
     for _ in range(50):
         heard.append(told(await sensor.read()))

@@ -59,7 +59,7 @@ def given(said: Any) -> dict[str, tuple[Any, str]]:
 def test_a_line_board_of_any_dialect_needs_no_configuration(dialect: str, settings: dict[str, str]) -> None:
     """Every value in every line, none of the banner, and the board may start again in between."""
     device = speaker("line_board", dialect=dialect, **settings)
-    board = LineBoard(LinesOptions(), None)  # type: ignore[arg-type]  # no link is needed
+    board = LineBoard(LinesOptions(), None)  # no link is needed
     for start in range(3):
         assert not any(heard(board, b"".join(said.frame for said in device.boot(float(start)))))
         for t in range(20):
@@ -71,7 +71,7 @@ def test_a_line_board_of_any_dialect_needs_no_configuration(dialect: str, settin
 @pytest.mark.parametrize("talker", ["GN", "GP", "BD"])
 def test_a_receiver_that_loses_its_fix(talker: str) -> None:
     """The four sentences of an instant are one sample; without a fix there is no position and no speed."""
-    receiver, device = Nmea(Options(), None), speaker("gnss", talker=talker)  # type: ignore[arg-type]
+    receiver, device = Nmea(Options(), None), speaker("gnss", talker=talker)
     assert not any(heard(receiver, b"".join(said.frame for said in device.boot(0.0))))
     samples = []
     for t in range(30):
@@ -98,7 +98,7 @@ def test_a_receiver_that_loses_its_fix(talker: str) -> None:
 @pytest.mark.parametrize("unit", ["g", "kg", "GN"])
 def test_a_balance_that_prints_by_itself(unit: str) -> None:
     """While the pan moves it prints no unit, and a weight of no unit is none."""
-    balance, device = ScaleLines(Options(), None), speaker("balance", print="free", unit=unit)  # type: ignore[arg-type]
+    balance, device = ScaleLines(Options(), None), speaker("balance", print="free", unit=unit)
     list(device.boot(0.0))
     weights = 0
     for t in range(60):
@@ -114,7 +114,7 @@ def test_a_balance_that_prints_by_itself(unit: str) -> None:
 
 def test_bursts_of_two_victron_blocks_are_one_sample() -> None:
     blocks = [bytes.fromhex(vector["input_hex"]) for vector in VICTRON if vector["expected"]]
-    driver = VeDirect(Options(), None)  # type: ignore[arg-type]
+    driver = VeDirect(Options(), None)
     readings = plain(driver.decode(b"".join(blocks)))
     assert (readings["VPV"], readings["SOC"], readings["V"]) == ((31.39, "V"), (83.9, "%EL"), (12.065, "V"))
     assert not {"PID", "FW", "SER#"} & readings.keys()

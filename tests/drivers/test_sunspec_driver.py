@@ -77,7 +77,7 @@ async def device() -> AsyncIterator[Device]:
             url = await stack.enter_async_context(tcp_port({1: Station(slave)}))
             link = open_link("pv", ModbusLinkConfig.model_validate({"modbus": url, "timeout": "5s"}))
             stack.push_async_callback(link.close)
-            return SunSpec(SunSpecOptions.model_validate(options), link)  # type: ignore[arg-type]
+            return SunSpec(SunSpecOptions.model_validate(options), link)
 
         yield start
 
@@ -200,7 +200,7 @@ async def test_a_wire_that_fails_is_told_and_forgets_nothing(error: LinkError) -
     for good in range(6):
         memory = Memory(40000, [COMMON, INVERTER])
         link = Down(memory, good, error)
-        driver = SunSpec(SunSpecOptions(), link)  # type: ignore[arg-type]
+        driver = SunSpec(SunSpecOptions(), link)
         with pytest.raises(LinkError) as caught:
             await driver.read()
         assert caught.value is error

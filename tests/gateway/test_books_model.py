@@ -99,7 +99,7 @@ class World:
         if what == "take":
             device, klass = r.choice(DEVICES)
             for _ in range(r.randint(1, 6)):
-                life.take(device, klass, r.choice([0, 0, 900, 3000]))  # type: ignore[arg-type]
+                life.take(device, klass, r.choice([0, 0, 900, 3000]))
         elif what in ("answer", "refuse") and session and session.waiting:
             code = 0 if what == "answer" else r.choice([0x10, 0x80, 0x83, 0x87, 0x95, 0x95, 0x97, 0x99])
             session.answer(r.choice(session.waiting), code)

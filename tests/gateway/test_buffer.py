@@ -288,7 +288,7 @@ async def test_rule_05_the_books_are_written_as_they_were_when_the_commit_began(
     apply, waiting = Store._apply, asyncio.Event()
 
     async def held_up(self: Store, c: Any) -> None:
-        hub.session.answer(code=0x95)  # type: ignore[union-attr]
+        hub.session.answer(code=0x95)
         await apply(self, c)
         waiting.set()
 
@@ -444,7 +444,7 @@ async def test_rule_09_the_size_limit_takes_class_first_then_the_oldest_and_says
     life = await Life(hub, path, "run-1", commit_every=0.02, max_bytes=200_000).start()
     for turn in range(40):
         for device, klass in (("alarm", "alarm"), ("normal", "normal"), ("bulk", "bulk")):
-            life.take(device, klass, pad=5000 + turn)  # type: ignore[arg-type]
+            life.take(device, klass, pad=5000 + turn)
         await committed(life, turn + 1)
         assert_books_and_notes_agree(path)
     held = {d: [s for (s,) in rows(path, f"SELECT seq FROM sample JOIN book ON book.id=book WHERE device='{d}'")]
@@ -751,7 +751,7 @@ async def test_without_a_disk_the_tail_is_bounded_class_first_then_oldest_and_de
     assert "cannot be used" in life.buffer.trouble
     for _ in range(150):
         for device, klass in (("alarm", "alarm"), ("normal", "normal"), ("bulk", "bulk")):
-            life.take(device, klass, pad=400)  # type: ignore[arg-type]
+            life.take(device, klass, pad=400)
         assert life.buffer.tail_bytes <= 100_000
         life.check()
     books = life.buffer.books

@@ -164,7 +164,7 @@ async def test_an_answer_without_a_value_is_no_sample_and_no_failure(nothing: li
 
 
 async def test_what_is_no_value_makes_no_sample_but_a_state() -> None:
-    bench = Bench([Reading("dial", [1, 2])])  # type: ignore[arg-type]
+    bench = Bench([Reading("dial", [1, 2])])
     await bench.asks(1)
     assert bench.samples == []
     assert (bench.device.state, bench.device.reason) == ("degraded", "decode")
@@ -267,7 +267,7 @@ async def test_the_status_says_what_and_how_often_and_since_when() -> None:
     assert status["state"] == "unreachable"
     assert status["reason"] == "timeout"
     assert status["text"] == "no answer within 500 ms: unit 1 on bus-1, 12 times"
-    assert status["last"] <= status["since"]  # type: ignore[operator]
+    assert status["last"] <= status["since"]
     assert "last" not in Bench().device.status()
     assert Bench().device.status()["state"] == "starting"
 
@@ -371,10 +371,10 @@ async def test_meta_follows_what_the_device_really_gives() -> None:
         "silent_after": 10.0,
     }
     await bench.asks(1)
-    assert bench.device.meta()["quantities"]["power"] == {"unit": "W", "kind": "measurement"}  # type: ignore[index]
+    assert bench.device.meta()["quantities"]["power"] == {"unit": "W", "kind": "measurement"}
     told = len(bench.said)
     await bench.asks(1)
-    assert bench.device.meta()["quantities"]["energy"] == {"unit": "Wh", "kind": "counter"}  # type: ignore[index]
+    assert bench.device.meta()["quantities"]["energy"] == {"unit": "Wh", "kind": "counter"}
     assert len(bench.said) == told + 1
 
 

@@ -88,7 +88,7 @@ def test_drops_are_named_by_device_range_and_reason(drops: list[tuple[str, str, 
         (run, e["device"], e["reason"], seq)
         for (_, run), entries in dropped.take().items()
         for e in entries
-        for seq in range(e["from"], e["through"] + 1)  # type: ignore[call-overload]
+        for seq in range(e["from"], e["through"] + 1)
     }
     assert said == {("r" + device, device, reason, seq) for device, reason, seq in drops}
     assert not dropped.books()

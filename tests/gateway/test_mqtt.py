@@ -114,7 +114,7 @@ async def test_limits_are_the_brokers() -> None:
 async def test_falls_back_to_3_1_1(to_5: bytes) -> None:
     async with FakeBroker(lambda c: to_5 if c.level == 5 else connack(4)) as broker, session_with(broker) as session:
         assert session.protocol == "3.1.1"
-        assert [(await broker.connection(n)).connect.level for n in (1, 2)] == [5, 4]  # type: ignore[union-attr]
+        assert [(await broker.connection(n)).connect.level for n in (1, 2)] == [5, 4]
         verdicts = Verdicts(session)
         verdicts.publish(3)
         assert await verdicts.all() == [0, 0, 0]
@@ -379,11 +379,11 @@ async def test_a_broker_that_does_not_read_never_blocks_us() -> None:
     async with FakeBroker() as broker, session_with(broker) as session:
         connection, verdicts = await broker.connection(), Verdicts(session)
         connection.reading.clear()
-        connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        connection.reader._transport.pause_reading()
         begun = time.perf_counter()
         verdicts.publish(200, bytes(64_000))  # more than the sockets hold
         assert time.perf_counter() - begun < 1
-        connection.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        connection.reader._transport.resume_reading()
         connection.reading.set()
         assert await verdicts.all() == [0] * 200
         assert {len(p.payload) for p in connection.published} == {64_000}
@@ -509,7 +509,7 @@ async def test_leaving_a_hub_that_does_not_read(monkeypatch: pytest.MonkeyPatch)
         async with session_with(broker) as session:
             connection, verdicts = await broker.connection(), Verdicts(session)
             connection.reading.clear()
-            connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            connection.reader._transport.pause_reading()
             verdicts.publish(200, bytes(64_000))
             begun = time.perf_counter()
         assert time.perf_counter() - begun < 0.5

@@ -149,9 +149,9 @@ def test_integers_beyond_the_doubles_keep_every_digit(value: int) -> None:
 def test_an_exact_decimal_stays_exact() -> None:
     """The configuration's scales are Decimal, so a driver's product may be one."""
     for others in ([], [Reading("truth", True)]):
-        readings: list[Any] = [Reading("a", Decimal("53.490000000000000001")), *others]  # type: ignore[arg-type]
+        readings: list[Any] = [Reading("a", Decimal("53.490000000000000001")), *others]
         assert resolve(pack_of(readings))[0]["v"] == Decimal("53.490000000000000001")
-        gone: list[Any] = [Reading("a", Decimal("NaN")), *others]  # type: ignore[arg-type]
+        gone: list[Any] = [Reading("a", Decimal("NaN")), *others]
         assert len(records_of(pack_of(gone))) == 1 if others else body_of(gone) == b""
 
 

@@ -477,7 +477,7 @@ async def test_a_closed_port_is_tried_again_within_a_second(
     life = await Life(hub, path, "run-1").start()
     loop, times = asyncio.get_running_loop(), []
     for n in range(1, 5):
-        await hub.until(lambda n=n: hub.attempts >= n)  # type: ignore[misc]
+        await hub.until(lambda n=n: hub.attempts >= n)
         times.append(loop.time())
     assert max(b - a for a, b in itertools.pairwise(times)) < 1.0
     assert life.uplink.problem is AWAY
@@ -495,7 +495,7 @@ async def test_a_hub_that_says_no_is_asked_less_and_less_often(
     life = await Life(hub, path, "run-1").start()
     loop, times = asyncio.get_running_loop(), []
     for n in range(1, 7):
-        await hub.until(lambda n=n: hub.attempts >= n)  # type: ignore[misc]
+        await hub.until(lambda n=n: hub.attempts >= n)
         times.append(loop.time())
     gaps = [b - a for a, b in itertools.pairwise(times)]
     assert gaps[0] < 0.04 < gaps[2] < 0.13
@@ -529,7 +529,7 @@ async def test_two_gateways_with_one_client_id_do_not_chase_each_other(
     life = await Life(hub, path, "run-1").start()
     loop, times = asyncio.get_running_loop(), []
     for n in range(1, 6):
-        await hub.until(lambda n=n: len(hub.sessions) >= n and hub.session)  # type: ignore[misc]
+        await hub.until(lambda n=n: len(hub.sessions) >= n and hub.session)
         times.append(loop.time())
         assert hub.session is not None
         hub.session.lose(why="another client took over the client id", code=0x8E)
@@ -548,7 +548,7 @@ async def test_a_connection_that_breaks_with_one_sample_alone_three_times_sets_i
     for _ in range(2):
         assert len(data(session)) == 3
         session.lose()
-        await hub.until(lambda old=session: hub.session and hub.session is not old and data(hub.session))  # type: ignore[misc]
+        await hub.until(lambda old=session: hub.session and hub.session is not old and data(hub.session))
         assert hub.session is not None
         session = hub.session
     assert [p.samples for p in data(session)] == [[("poison", 1)]]  # one at a time
@@ -576,7 +576,7 @@ async def test_a_clean_stop_sets_nothing_aside(hub: Hub, path: Path) -> None:
     life.take("a")
     for _ in range(2):
         session.lose()
-        await hub.until(lambda old=session: hub.session and hub.session is not old and data(hub.session))  # type: ignore[misc]
+        await hub.until(lambda old=session: hub.session and hub.session is not old and data(hub.session))
         assert hub.session is not None
         session = hub.session
     await life.stop()
@@ -594,7 +594,7 @@ async def test_a_confirmation_between_makes_it_patient_again(hub: Hub, path: Pat
             session.answer_all()
         else:
             session.lose()
-            await hub.until(lambda old=session: hub.session and hub.session is not old)  # type: ignore[misc]
+            await hub.until(lambda old=session: hub.session and hub.session is not old)
             assert hub.session is not None
             session = hub.session
     assert life.buffer.held()[0] == 0
@@ -710,16 +710,16 @@ async def test_a_connection_that_comes_up_while_we_leave_is_left(hub: Hub, path:
 
     class Slow:
         def __init__(self, *arguments: object) -> None:
-            self.inner = connect(*arguments)  # type: ignore[arg-type]
+            self.inner = connect(*arguments)
 
         async def __aenter__(self) -> Session:
             await gate.wait()
             return await self.inner.__aenter__()
 
         async def __aexit__(self, *error: object) -> bool | None:
-            return await self.inner.__aexit__(*error)  # type: ignore[arg-type]
+            return await self.inner.__aexit__(*error)
 
-    uplink_module.mqtt.connect = Slow  # type: ignore[assignment, misc]
+    uplink_module.mqtt.connect = Slow
     hub.refuses = None
     await asyncio.sleep(0.02)
     await life.uplink.stop("lab/pi-7/status", b"offline")

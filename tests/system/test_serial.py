@@ -139,7 +139,7 @@ def test_cables_are_pulled_and_come_back_under_another_number(
 def descriptors(gateway: Gateway) -> int:
     """Open ones; a question on the control socket has one more."""
     folder = Path(f"/proc/{gateway.pid}/fd")
-    return min(len(list(folder.iterdir())) for _ in range(3) if not time.sleep(0.01))  # type: ignore[func-returns-value]
+    return min(len(list(folder.iterdir())) for _ in range(3) if not time.sleep(0.01))
 
 
 def watch(gateway: Gateway, links: dict[str, Path]) -> dict[str, list[float]]:

@@ -92,7 +92,7 @@ def test_random_bytes_are_frames_or_nothing() -> None:
 
 @given(st.integers(1, 247), st.sampled_from(["coil", "discrete", "holding", "input"]), st.integers(1, 125))
 def test_there_is_always_a_question_of_another_shape(unit: int, table: str, quantity: int) -> None:
-    question = Question(unit, table, 10, quantity)  # type: ignore[arg-type] # one of the four names
+    question = Question(unit, table, 10, quantity)  # one of the four names
     others = other_questions(question)
     assert len({other.shape for other in others}) >= 1
     for other in others:
