@@ -199,7 +199,7 @@ async def test_rule_04_nothing_else_writes_and_nothing_wakes_when_nothing_waits(
     hub.automatic = True
     life.take()
     await hub.until(lambda: life.buffer.held() == (0, 0))
-    await asyncio.sleep(0.12)
+    await hub.until(lambda: life.writer._timer is None)
     fired: list[object] = []
     fire = writer_module.Writer._fire
     monkeypatch.setattr(writer_module.Writer, "_fire", lambda w: (fired.append(w), fire(w)))
@@ -795,16 +795,17 @@ async def test_on_a_disk_that_is_far_too_slow_the_tail_is_bounded_too(
     hub.refuses = AWAY
     monkeypatch.setattr(buffer_module, "TAIL_BYTES", 50_000)
     life = await Life(hub, path, "run-1").start()
-    apply, go_on = Store._apply, asyncio.Event()
+    apply, go_on, under_way = Store._apply, asyncio.Event(), asyncio.Event()
 
     async def slow(self: Store, c: Any) -> None:
+        under_way.set()
         await asyncio.wait_for(go_on.wait(), 5)
         await apply(self, c)
 
     monkeypatch.setattr(Store, "_apply", slow)
     for _ in range(60):
         life.take(pad=1000)
-    await asyncio.sleep(0.01)  # the commit of these is under way
+    await asyncio.wait_for(under_way.wait(), 5)
     for _ in range(100):
         life.take(pad=1000)
         assert life.buffer.tail_bytes <= 100_000

@@ -189,7 +189,7 @@ async def test_somebody_reads_what_it_says_next(bench: Start, board: Callable[..
     one.say(b"-\nt 20\n")
     assert await numbers.values(1) == [20]
     reading = asyncio.create_task(numbers.device.read())
-    await asyncio.sleep(0.05)  # it has no ear before
+    await asyncio.sleep(0)  # it has begun to wait
     one.say(b"# half of what it heard first may be missing\nt 21\n")
     assert [(r.name, r.value) for r in await reading] == [("t", 21)]
     assert await numbers.values(1) == [21]

@@ -705,7 +705,7 @@ async def test_a_connection_that_comes_up_while_we_leave_is_left(hub: Hub, path:
     hub.refuses = AWAY
     life = await Life(hub, path, "run-1").start()
     await hub.until(lambda: hub.attempts)
-    gate = asyncio.Event()
+    gate, connecting = asyncio.Event(), asyncio.Event()
     connect = hub.connect
 
     class Slow:
@@ -713,6 +713,7 @@ async def test_a_connection_that_comes_up_while_we_leave_is_left(hub: Hub, path:
             self.inner = connect(*arguments)
 
         async def __aenter__(self) -> Session:
+            connecting.set()
             await gate.wait()
             return await self.inner.__aenter__()
 
@@ -721,7 +722,7 @@ async def test_a_connection_that_comes_up_while_we_leave_is_left(hub: Hub, path:
 
     uplink_module.mqtt.connect = Slow
     hub.refuses = None
-    await asyncio.sleep(0.02)
+    await asyncio.wait_for(connecting.wait(), 5)
     await life.uplink.stop("lab/pi-7/status", b"offline")
     gate.set()
     await asyncio.wait_for(life.tasks[1], 1)

@@ -20,12 +20,14 @@ class Sent:
         self.views = Views(EVERY, self.take)
         self.values: list[float] = []
         self.times: list[float] = []
+        self.taken = asyncio.Event()
 
     def take(self, topic: str, content: bytes) -> None:
         assert topic == "lab/gw/d/state"
         view = json.loads(content)
         assert view["time"] == "2025-11-20T11:00:00.123Z"
         self.values.append(view["v"])
+        self.taken.set()
         self.times.append(asyncio.get_running_loop().time())
 
     def show(self, value: float) -> None:
@@ -37,7 +39,8 @@ async def test_the_first_is_sent_at_once_and_of_many_only_the_newest() -> None:
     for value in range(5):
         sent.show(value)
     assert sent.values == [0]
-    await asyncio.sleep(1.5 * EVERY)
+    sent.taken.clear()
+    await asyncio.wait_for(sent.taken.wait(), 5)
     assert sent.values == [0, 4]
     assert sent.times[1] - sent.times[0] >= EVERY * 0.99
 
@@ -65,13 +68,21 @@ async def test_what_is_not_available_is_left_out() -> None:
 
 async def test_each_topic_has_its_own_turn_and_nothing_is_repeated() -> None:
     sent: list[tuple[str, float]] = []
-    views = Views(EVERY, lambda topic, content: sent.append((topic, json.loads(content)["v"])))
+    third = asyncio.Event()
+
+    def send(topic: str, content: bytes) -> None:
+        sent.append((topic, json.loads(content)["v"]))
+        if len(sent) == 3:
+            third.set()
+
+    views = Views(EVERY, send)
     views.show("a", sample(1))
     views.show("b", sample(2))
     views.show("a", sample(3))
     assert sent == [("a", 1), ("b", 2)]
-    await asyncio.sleep(1.5 * EVERY)
+    await asyncio.wait_for(third.wait(), 5)
     assert sent == [("a", 1), ("b", 2), ("a", 3)]
-    await asyncio.sleep(1.5 * EVERY)
+    await asyncio.sleep(1.5 * EVERY)  # nothing is repeated
+    assert len(sent) == 3
     views.show("a", sample(4))
     assert sent[3:] == [("a", 4)]

@@ -21,7 +21,6 @@ from simulators.truth import Moment
 from simulators.voice import Voice
 
 H = bytes.fromhex
-CLOSED = 0.02  # s; until a simulator has noticed that its port was closed
 LAST_OF_BANNER = b"I (312) main: sensor found at 0x76, sampling 3 channels\r\n"
 FIRST_OF_BANNER = b"ets Jul 29 2019 12:21:46\r\n"
 
@@ -76,6 +75,15 @@ async def given(of: Voice, count: int) -> None:
         await asyncio.sleep(0.001)
 
 
+async def closed(of: Voice) -> None:
+    """Waits until the simulator has noticed that its port was closed."""
+    async with asyncio.timeout(WITHIN):
+        for _ in itertools.repeat(None):
+            if not of._listening:
+                return
+            await asyncio.sleep(0.001)
+
+
 async def linked(link: Path) -> None:
     """Waits until the link is there."""
     async with asyncio.timeout(WITHIN):
@@ -109,7 +117,7 @@ async def test_a_port_that_nobody_has_open_keeps_nothing() -> None:
     board = voice("line_board", every="5ms")
     async with serial_terminal(board) as path:
         for _ in range(3):
-            await asyncio.sleep(CLOSED)
+            await closed(board)
             before = len(truth(board).given)
             await asyncio.sleep(0.03)
             assert len(truth(board).given) == before  # and nobody can say that it was given
@@ -127,7 +135,7 @@ async def test_what_was_not_read_before_a_port_was_closed_is_lost() -> None:
             await given(board, 6)
         assert os.read(port, len(FIRST_OF_BANNER)) == FIRST_OF_BANNER
         os.close(port)
-        await asyncio.sleep(CLOSED)
+        await closed(board)
         before = len(truth(board).given)
         port = os.open(path, os.O_RDONLY | os.O_NOCTTY)  # not terminal(), which forgets what is there already
         async with asyncio.timeout(WITHIN):
@@ -153,7 +161,7 @@ async def test_a_meter_does_not_reset_when_it_is_opened() -> None:
     async with serial_terminal(balance) as path:
         async with terminal(path) as port:
             assert (await lines(port, 1))[0].startswith(b"I4 A ")  # it has just been switched on
-        await asyncio.sleep(CLOSED)
+        await closed(balance)
         async with terminal(path) as port:
             await asyncio.sleep(0.05)
             port.write(b"SI\r\n")

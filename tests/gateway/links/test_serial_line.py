@@ -133,10 +133,10 @@ async def test_what_nobody_fetches_is_bounded_and_counted(line: Make, board: Cal
 async def test_silence_ends_a_frame_where_that_is_how_frames_end(line: Make, board: Callable[..., Board]) -> None:
     one = board()
     desk = line(one.path)
-    quiet = (Quiet(0.03),)
+    quiet = (Quiet(0.2),)
     assert await desk.frames("meter", quiet, 0.01) == []
     one.say(b"half of one")
-    assert await desk.frames("meter", quiet, 0.1) == []
+    assert await desk.frames("meter", quiet, 0.5) == []
     one.say(b"\1\2")
     await asyncio.sleep(0.005)
     one.say(b"\3")
