@@ -113,9 +113,13 @@ def packets(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
         start = at + length
 
 
+def text(data: bytes) -> bytes:
+    """An MQTT string."""
+    return struct.pack(">H", len(data)) + data
+
+
 def connect(port: int) -> socket.socket:
     """A subscribed connection; tried again for ever."""
-    text = lambda s: struct.pack(">H", len(s)) + s  # noqa: E731 - an MQTT string
     hello = text(b"MQTT") + b"\x04\x02\x00\x00" + text(b"bench")
     wanted = b"\x00\x01" + b"".join(text(t) + b"\x00" for t in (b"lab/+/+/data", b"lab/+/ledger"))
     while True:

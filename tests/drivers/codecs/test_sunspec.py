@@ -263,9 +263,11 @@ def answers(data: bytes, context: dict[str, str]) -> None:
     try:
         readings = decode_sunspec(data, context)
     except DecodeError as error:
-        assert "\n" not in str(error)  # noqa: PT017 - a refusal is as good as readings here
+        said = str(error)
     else:
+        said = ""
         assert all(isinstance(reading, Reading) for reading in readings)
+    assert "\n" not in said  # a refusal in one line is as good as readings here
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])

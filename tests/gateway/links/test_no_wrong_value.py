@@ -5,6 +5,7 @@ of one size, so that a late answer fits the next question. LABGATE_LONG=1 polls 
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -20,6 +21,8 @@ from gateway.links.modbus import ModbusBus
 from gateway.reading import Sample
 from tests.examples import LONG
 from tests.gateway.links.modbus_peers import Peer, TcpPeer, framed, mbap
+
+log = logging.getLogger(__name__)  # told with --log-cli-level=INFO
 
 POLLS = 100_000 if LONG else 500
 UNITS = range(1, 9)
@@ -151,4 +154,4 @@ async def test_no_wrong_value(bus: Callable[..., ModbusBus], serial: Any, tcp: A
     assert min(faulty.faults[fault] for fault in set(FAULTS)) > 0
     assert lost.total() > faulty.faults.total() / 4  # the faults did strike
     assert samples.total() > POLLS / 2
-    print(kind, polls.total(), "polls; lost:", dict(lost), "faults:", dict(faulty.faults))  # noqa: T201 - seen with -s
+    log.info("%s: %d polls; lost %s; faults %s", kind, polls.total(), dict(lost), dict(faulty.faults))

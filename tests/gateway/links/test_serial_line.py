@@ -214,7 +214,7 @@ async def test_unplugged_and_plugged_in_under_another_name(
 ) -> None:
     by_id = tmp_path / "usb-board-if00"
     desk = line(str(by_id))
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - descriptors
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for n in range(30):
         one = board(by_id)
         assert await desk.frames("board", LINES, 0.001) == []
@@ -227,7 +227,7 @@ async def test_unplugged_and_plugged_in_under_another_name(
         for error in await asyncio.gather(hearing, asking):
             assert (error.reason, str(error)) == ("unplugged", f"{by_id} went away: link desk; plug it in again")
         assert (await fails(desk.frames("board", LINES, 1))).reason == "unplugged"  # and not: missing
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - descriptors
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 async def test_a_serial_server(line: Make) -> None:
