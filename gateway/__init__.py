@@ -7,7 +7,8 @@ if TYPE_CHECKING:
     from gateway.amounts import Duration, DurationOrZero
     from gateway.driver import Driver, Listener, Options, Polled
     from gateway.errors import ConfigError, DecodeError, LabgateError, LinkError
-    from gateway.links.base import MODBUS_EXCEPTIONS, Link, ModbusLink, SerialLink, Table
+    from gateway.links.air import Advert, Adverts, OnAir, Peer, Stream, Value, Values
+    from gateway.links.base import MODBUS_EXCEPTIONS, Link, ModbusLink, RadioLink, SerialLink, Table
     from gateway.links.checksums import checksum
     from gateway.links.framing import Between, Checksum, Fixed, Framing, Headed, Lines, Quiet
     from gateway.links.parser import Parser
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODBUS_EXCEPTIONS",
+    "Advert",
+    "Adverts",
     "Between",
     "Checksum",
     "ConfigError",
@@ -31,14 +34,20 @@ __all__ = [
     "LinkError",
     "Listener",
     "ModbusLink",
+    "OnAir",
     "Options",
     "Parser",
+    "Peer",
     "Polled",
     "Quantity",
     "Quiet",
+    "RadioLink",
     "Reading",
     "SerialLink",
+    "Stream",
     "Table",
+    "Value",
+    "Values",
     "checksum",
 ]
 
@@ -50,6 +59,7 @@ def __getattr__(name: str) -> Any:
             "errors",
             "reading",
             "links.base",
+            "links.air",
             "links.framing",
             "links.parser",
             "links.checksums",

@@ -9,11 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from gateway.errors import ConfigError, DecodeError, LabgateError
-from gateway.links.framing import Framing
 from gateway.reading import Quantity, Reading
 
 ENTRY_POINTS = "labgate.drivers"
@@ -45,7 +45,7 @@ class Driver(ABC):
     """
 
     options: Options
-    link: typing.Any
+    link: Any
 
     def trouble(self) -> LabgateError | None:
         """What is wrong although `read` gives readings: a register the device refuses, a value that makes no sense."""
@@ -86,12 +86,17 @@ class Listener(Driver):
 
     @property
     @abstractmethod
-    def hear(self) -> tuple[Framing, ...]:
-        """How frames lie in what comes; of several the first that fits."""
+    def hear(self) -> Any:
+        """What it wants to hear, as data: over a serial line a tuple of framings, of several the first that fits;
+        over a radio one of Adverts, Values and Stream (gateway.links.air).
+        """
 
     @abstractmethod
-    def decode(self, frame: bytes) -> list[Reading]:
-        """Readings of one frame; none where it tells none (a banner, a header). Raises DecodeError."""
+    def decode(self, frame: Any) -> list[Reading]:
+        """Readings of one frame: bytes, an Advert or a Value. None where it tells none (a banner, a header).
+
+        Raises DecodeError.
+        """
 
 
 def link_shape(driver: type[Driver]) -> type | None:
@@ -141,7 +146,7 @@ def load_driver(name: str, base: Path) -> type[Driver]:
     raise ConfigError(f"no driver {name!r}")
 
 
-def _load_file(path: Path, name: str) -> typing.Any:
+def _load_file(path: Path, name: str) -> Any:
     if not path.is_file():
         raise ConfigError(f"no driver file {path}")
     module_name = f"labgate_driver_{path.stem}_{abs(hash(path)):x}"
@@ -160,7 +165,7 @@ def _load_file(path: Path, name: str) -> typing.Any:
     return module
 
 
-def _guarded(load: typing.Callable[[], typing.Any], name: str) -> typing.Any:
+def _guarded(load: typing.Callable[[], Any], name: str) -> Any:
     """Run foreign module code: whatever it raises is the driver's fault and is told in one line."""
     try:
         return load()
@@ -173,7 +178,7 @@ def _guarded(load: typing.Callable[[], typing.Any], name: str) -> typing.Any:
         raise ConfigError(f"driver {name!r} cannot be loaded: {type(error).__name__}: {error}{where}") from error
 
 
-def _only_driver(module: typing.Any, name: str) -> type[Driver]:
+def _only_driver(module: Any, name: str) -> type[Driver]:
     found = [
         value
         for value in vars(module).values()

@@ -11,7 +11,7 @@ Class = Literal["alarm", "normal", "bulk"]
 
 
 # A reading is its own SenML record, so a whole poll of plain numbers is encoded in one call (see payload.py).
-_SENML = {"name": "n", "value": "v", "unit": "u", "quality": "q"}
+_SENML = {"name": "n", "value": "v", "unit": "u", "quality": "q", "at": "t"}
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename=_SENML):
@@ -19,12 +19,14 @@ class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename=
 
     `unit` is a SenML unit (RFC 8428 section 12.1, RFC 8798) or a UCUM unit where SenML has none.
     A value that is not available is no reading: leave it out.
+    `at` is when the device itself says it measured (s): below 2^28 relative to the sample's instant, else Unix time.
     """
 
     name: str
     value: Value
     unit: str | None = None
     quality: Quality = "good"
+    at: float | None = None
 
 
 class Quantity(msgspec.Struct, frozen=True, gc=False):

@@ -5,8 +5,9 @@ bytes and lists of them: a stand-in of the same shape can live in another proces
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+from gateway.links.air import OnAir, Peer, Value
 from gateway.links.framing import Framing
 
 Table = Literal["holding", "input", "coil", "discrete"]
@@ -92,5 +93,36 @@ class ModbusLink(Link, Protocol):
         `timeout` (s) and `pause` (s of silence before the request) default to the link's own; over Modbus TCP it is
         always the link's own pause.
         Raises LinkError: `exception` with `.code` when the device refuses, `timeout`, `garbled`, or the wire's own.
+        """
+        ...
+
+
+class RadioLink(Link, Protocol):
+    """A Bluetooth adapter: adverts, and connections to peers."""
+
+    async def frames(self, ear: str, hear: OnAir, within: float) -> list[Any]:
+        """What this ear heard since the last time it was asked for, oldest first: as gateway.links.air says.
+
+        Waits for the first at most `within` s; then there are none. Connects where values or a stream are wanted, and
+        again at the next question. Raises LinkError.
+        """
+        ...
+
+    def counts(self, ear: str) -> dict[str, int]:
+        """What was heard and is no frame: adverts that are `repeats`; of streams as a SerialLink; `passed_over`."""
+        ...
+
+    async def forget(self, ear: str) -> None:
+        """Nobody listens with this ear any more: its connection is closed."""
+
+    async def read_values(
+        self,
+        peer: Peer,
+        characteristics: tuple[str, ...],
+        timeout: float | None = None,  # noqa: ASYNC109 - a plain value of the contract, kept by the link
+    ) -> list[Value]:
+        """Read these characteristics, all of each that the peer has, in the order of their handles.
+
+        Connects where need be. `timeout` (s) is for each read, and defaults to the link's own. Raises LinkError.
         """
         ...
