@@ -50,6 +50,11 @@ async def keep_running(
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))
 
 
+def background(name: str, part: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    """Keep `part` running beside its caller, who ends the task with `end`."""
+    return asyncio.get_running_loop().create_task(keep_running(name, part, lambda _: None), name=name)
+
+
 async def end(tasks: Iterable[asyncio.Task[Any]], within: float) -> None:
     """Cancel tasks until they have ended, at most `within` s.
 

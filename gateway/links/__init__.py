@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("labgate")
 
-_MADE_BY = {"ModbusLink": ("gateway.links.modbus", "ModbusBus"), "SerialLink": ("gateway.links.serial", "SerialLine")}
+_MADE_BY = {
+    "ModbusLink": ("gateway.links.modbus", "ModbusBus"),
+    "SerialLink": ("gateway.links.serial", "SerialLine"),
+    "RadioLink": ("gateway.links.radio", "Radio"),
+}
 
 
 def open_link(name: str, config: "LinkConfig") -> "Link":
