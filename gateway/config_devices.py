@@ -17,9 +17,10 @@ from gateway.validation import bool_faults, check_keys, faults, unit_faults
 from gateway.yamltext import Document
 
 if TYPE_CHECKING:
+    from gateway.config_ble import BleLinkConfig
     from gateway.config_serial import SerialLinkConfig
 
-    LinkConfig = ModbusLinkConfig | SerialLinkConfig
+    LinkConfig = ModbusLinkConfig | SerialLinkConfig | BleLinkConfig
 
 
 @dataclass(frozen=True)

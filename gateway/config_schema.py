@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gateway.amounts import DURATION_SCHEMA, SIZE_SCHEMA
+from gateway.config_ble import BleLinkConfig
 from gateway.config_models import BufferConfig, DeviceKeys, GatewayConfig, HubConfig, ModbusLinkConfig
 from gateway.config_serial import SerialLinkConfig
 from gateway.driver import driver_names, load_driver, options_model
@@ -37,7 +38,11 @@ def schema() -> _Schema:
                 {
                     "if": {"required": ["serial"]},
                     "then": _model(SerialLinkConfig, defs),
-                    "else": _model(ModbusLinkConfig, defs),
+                    "else": {
+                        "if": {"required": ["ble"]},
+                        "then": _model(BleLinkConfig, defs),
+                        "else": _model(ModbusLinkConfig, defs),
+                    },
                 }
             ),
             "devices": _named(_device(defs)),

@@ -16,23 +16,26 @@ from gateway.validation import bool_faults, faults
 from gateway.yamltext import Document
 
 _FATAL = ("file", "gateway", "hub", "buffer")
+_WIRES = {"modbus": "WHERE", "serial": "PORT", "ble": "ADAPTER"}  # the key that names the wire, and what it names
 _TOP = ("gateway", "hub", "buffer", "links", "devices", "web")
-_LATER = {"ble": "radio links"}
 
 _M = TypeVar("_M", bound=BaseModel)
 
 if TYPE_CHECKING:
-    from gateway.config_serial import SerialLinkConfig
-
-    LinkConfig = ModbusLinkConfig | SerialLinkConfig
+    from gateway.config_devices import LinkConfig
 
 
-def _link_model(raw: Any) -> "type[ModbusLinkConfig] | type[SerialLinkConfig]":
+def _link_model(raw: Any) -> "type[LinkConfig]":
     """The kind of a link is the key that names its wire; each is loaded when it is used."""
-    if isinstance(raw, dict) and "serial" in raw and "modbus" not in raw:
+    kinds = _WIRES.keys() & raw.keys() if isinstance(raw, dict) else set()
+    if kinds == {"serial"}:
         from gateway.config_serial import SerialLinkConfig
 
         return SerialLinkConfig
+    if kinds == {"ble"}:
+        from gateway.config_ble import BleLinkConfig
+
+        return BleLinkConfig
     return ModbusLinkConfig
 
 
@@ -184,13 +187,17 @@ class SiteReader:
         links = Links(self.site.links)
         for name, raw, doc in self.named("links"):
             way = ("links", name)
-            later = [key for key in _LATER if isinstance(raw, dict) and key in raw]
-            for key in later:
-                text = f"{_LATER[key]} come with a later release, this one speaks Modbus and serial lines"
-                self.say(doc, Fault((*way, key), text, "remove this link and its devices", at_key=True), _part(way))
-            config = None if later else self.checked(_link_model(raw), raw, way, doc)
+            if isinstance(raw, dict) and not _WIRES.keys() & raw.keys():
+                instead = f"add {' or '.join(f'{key}: {where}' for key, where in _WIRES.items())}"
+                self.say(doc, Fault(way, "no wire is named", instead, at_key=True), _part(way))
+                continue
+            config = self.checked(_link_model(raw), raw, way, doc)
             if config is not None and isinstance(name, str):
                 links.usable[name] = config
+                if (index := getattr(config, "index", None)) is not None:
+                    text = f"{index} may be another adapter after the next start"
+                    instead = "write its address; `labgate scan` tells it"
+                    self.say(doc, Fault((*way, "ble"), text, instead, warning=True), _part(way))
         for name in {p.part.removeprefix("links."): None for p in self.site.problems if p.part.startswith("links.")}:
             if (wrong := self.first_error(f"links.{name}")) is not None:
                 links.usable.pop(name, None)

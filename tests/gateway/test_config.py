@@ -108,7 +108,7 @@ def test_a_factory_name_is_refused(tmp_path, monkeypatch, host):
 BROKER = "write mqtts://HOST:8883 or mqtt://HOST:1883"
 BUS = "write tcp://HOST:502, rtu+tcp://HOST:PORT or /dev/serial/by-id/…"
 SERIAL = 'write /dev/serial/by-id/…, tcp://HOST:PORT, or {usb: {path: "1-1.3"}}'
-LATER = "links come with a later release, this one speaks Modbus and serial lines; remove this link and its devices"
+ADAPTER = 'write its address like "DC:A6:32:01:02:03"'
 DURATION = "write it like 250ms, 1s, 5min or 24h"
 NAME = 'cannot be a name (only A-Z, a-z, 0-9, "-", "_" and ".", beginning with a letter or digit)'
 
@@ -176,7 +176,7 @@ NAME = 'cannot be a name (only A-Z, a-z, 0-9, "-", "_" and ".", beginning with a
         ("buffer: {path: »1}", '1 is not the name of a file; write "1", in quotes'),
         # links
         ("links: {»a: }", "a is empty; write a: {KEY: VALUE}"),
-        ("links: {»a: {}}", '"modbus" is missing; add modbus: VALUE'),
+        ("links: {»a: {}}", "no wire is named; add modbus: WHERE or serial: PORT or ble: ADAPTER"),
         ("links: {»1: {modbus: /dev/x}}", 'the name 1 is a number; write "1", in quotes'),
         (
             "links: {»guest-1: {modbus: /dev/x}}",
@@ -217,7 +217,17 @@ NAME = 'cannot be a name (only A-Z, a-z, 0-9, "-", "_" and ".", beginning with a
             "links: {a: {»unit: 1, serial: /dev/x}}",
             'unknown key "unit"; known here: baudrate, bytesize, dtr, parity, pause, rts, serial, stopbits, timeout',
         ),
-        ("links: {a: {»ble: hci0}}", f"radio {LATER}"),
+        (
+            "links: {a: {ble: »hci0}}",
+            "warning: hci0 may be another adapter after the next start; write its address; `labgate scan` tells it",
+        ),
+        ("links: {a: {ble: »usb0}}", f'"usb0" is no Bluetooth adapter; {ADAPTER}'),
+        ("links: {a: {ble: »'DC:A6:32:01:02'}}", f'"DC:A6:32:01:02" is no Bluetooth adapter; {ADAPTER}'),
+        ("links: {a: {ble: 'dc:a6:32:01:02:03', connections: »0}}", "0 is too small; write 1 or more"),
+        (
+            "links: {a: {ble: 'dc:a6:32:01:02:03', »baudrate: 9600}}",
+            'unknown key "baudrate"; known here: ble, connections, passive, timeout',
+        ),
         ("links: {»a: {modbus: /dev/x}}", 'warning: no device uses link "a"; remove it, or name it in a device'),
     ],
 )
