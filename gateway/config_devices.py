@@ -142,7 +142,7 @@ class _Entry:
                 self.say(Fault(("driver",), *halves(error)), profile_file.document)
             return None
         self.link(reader.links, driver_name, driver)
-        options = self.options(model, driver_name, profile_file)
+        options = self.options(model, driver_name, profile_file, reader.base)
         if options is None:
             return None
         return DeviceConfig(
@@ -208,14 +208,16 @@ class _Entry:
                 instead = f"driver {driver_name} needs {_kind(shape)}"
                 self.say(Fault(("link",), f"{show(name)} is {_kind(links.usable[name].shape)}", instead))
 
-    def options(self, model: type[Options], driver_name: str, profile: ProfileFile | None) -> Options | None:
+    def options(
+        self, model: type[Options], driver_name: str, profile: ProfileFile | None, base: Path
+    ) -> Options | None:
         """The driver's options: the profile's, overridden by the device's own."""
         own = {key: value for key, value in self.raw.items() if key not in DEVICE_KEYS and key != "report"}
         given = (profile.profile.options if profile and profile.profile else {}) | own
         options: Options | None = None
         found: list[Fault] = unit_faults(given)
         try:
-            options = model.model_validate(given, context={})
+            options = model.model_validate(given, context={"base": base})
             found += bool_faults(options, given)
             found += [Fault(tuple(path), text, instead, warning=True) for path, text, instead in options.warnings()]
         except ValidationError as error:
