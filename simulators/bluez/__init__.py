@@ -1,0 +1,1 @@
+"""A bluetoothd of our own on a private bus: adapters, peripherals within their reach, and what goes wrong with them."""
