@@ -59,20 +59,25 @@ def held_row(samples: int, size: int, oldest: int | None, lasts: float | None) -
 
 
 def sample_row(device: str, wall_ns: int, readings: list[Reading]) -> dict[str, Any]:
-    """A sample for people and programs: {"device", "time", "readings": {name: {"value", "unit"}}}."""
-    values = {
-        r.name: {"value": r.value, "unit": r.unit}
-        for r in readings
-        if not isinstance(r.value, float) or math.isfinite(r.value)  # what is not available is left out
-    }
+    """A sample for people and programs: {"device", "time", "readings": {name: {"value", "unit"}}}.
+
+    Several values of one name, each of a time of its own, are a list.
+    """
+    values: dict[str, dict[str, Any]] = {}
+    for r in readings:
+        if isinstance(r.value, float) and not math.isfinite(r.value):
+            continue  # what is not available is left out
+        if r.name not in values:
+            values[r.name] = {"value": r.value, "unit": r.unit}
+        else:
+            before = values[r.name]["value"]
+            values[r.name]["value"] = [*(before if isinstance(before, list) else [before]), r.value]
     return {"device": device, "time": payload.iso_time(wall_ns), "readings": values}
 
 
 def senml_row(gateway: str, sample: Sample, run: str | None = None, seq: int | None = None) -> dict[str, Any]:
     """A sample as the hub gets it, {"senml": pack}; without `run` and `seq` where nobody numbered it."""
-    shape = payload.Shape()
-    shape.learn(sample.readings)
-    body = shape.encode(sample.readings)
+    body = payload.body(sample)
     wall, synced = sample.stamp.wall, sample.stamp.synced
     if run is None or seq is None:
         numbered = payload.inner(gateway, sample.device, wall, synced, "", 0, None, False, body)

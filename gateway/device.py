@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from gateway import payload
 from gateway.clock import Clock
@@ -18,11 +18,13 @@ from gateway.links.base import Link
 from gateway.listening import Ear, next_readings
 from gateway.pace import Pace
 from gateway.reading import Quantity, Reading, Sample, Stamp
+from gateway.stated import StatedTimes
 
 State = Literal["starting", "ok", "degraded", "silent", "unreachable", "quarantined", "disabled"]
 STATES: tuple[State, ...] = get_args(State)
 
 _UNREACHABLE_AFTER = 3  # failures in a row
+_TIMES = b'"t":'  # in a body: readings that state when they were measured
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
@@ -56,11 +58,13 @@ class Device:
         self._pace = Pace(config.every or 1.0, alone, time.monotonic())
         self._woken = asyncio.Event()
         self.ear: Ear | None = None  # of a device that speaks by itself
+        self.overheard: list[Callable[[Device, list[Any]], None]] = []  # told each frame it hears, before it is decoded
         self.interval = 0.0  # s between samples of a device that speaks by itself, as seen of late
         self.quantities: dict[str, Quantity] = driver.quantities()
         self.identity = driver.identity()
         self.renamed: dict[str, str] = {}  # legal name -> the device's own
         self._shape = payload.Shape()
+        self._stated = StatedTimes()
         self._taken, self._told = taken, told
 
     async def run(self, phase: float) -> None:
@@ -135,7 +139,11 @@ class Device:
         if not body:
             return
         self.last = stamp
-        self._taken(self, Sample(self.name, stamp, readings), body)
+        if _TIMES in body:
+            for sample in self._stated.samples(self.name, readings, stamp):
+                self._taken(self, sample, payload.body(sample))
+        else:
+            self._taken(self, Sample(self.name, stamp, readings), body)
 
     def failed(self, error: LabgateError) -> None:
         """No answer, or one that makes no sense. One change of state, not one line an occurrence."""
@@ -235,14 +243,14 @@ class Device:
         for r in readings:
             name = _ILLEGAL.sub("_", r.name).lstrip("_.:-")[:64] or "value"
             base, n = name, 1
-            while name in seen:
+            while name in seen and r.at is None:  # at another time it is the same quantity
                 n += 1
                 name = f"{base[:60]}.{n}"
             if name in self.quantities or len(self.quantities.keys() | seen) < self.config.max_quantities:
                 seen.add(name)
                 if name != r.name:
                     self.renamed[name] = r.name
-                    r = Reading(name, r.value, r.unit, r.quality)
+                    r = Reading(name, r.value, r.unit, r.quality, r.at)
                 named.append(r)
         return named
 

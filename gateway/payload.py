@@ -14,7 +14,7 @@ from operator import attrgetter
 import msgspec
 
 from gateway.errors import DecodeError
-from gateway.reading import Reading, Value
+from gateway.reading import Reading, Sample, Value
 from gateway.units import is_secondary, is_senml
 
 BVER = 26  # RFC 9100: version 10 plus the secondary units of RFC 8798
@@ -36,6 +36,7 @@ class _Record(msgspec.Struct, omit_defaults=True, gc=False):
     vb: bool | None = None
     vs: str | None = None
     q: str = "good"
+    t: float | None = None
 
 
 class Shape:
@@ -89,7 +90,7 @@ def _record(r: Reading) -> _Record:
     if isinstance(r.value, str) and not _is_unicode(r.value):
         raise DecodeError(f"{r.name}: {r.value!r} is not Unicode text; decode it, or leave it out")
     senml = r.unit is None or is_senml(r.unit)
-    record = _Record(r.name, r.unit if senml else None, None if senml else r.unit, q=r.quality)
+    record = _Record(r.name, r.unit if senml else None, None if senml else r.unit, q=r.quality, t=r.at)
     if isinstance(r.value, bool):
         record.vb = r.value
     elif isinstance(r.value, str):
@@ -106,6 +107,18 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def body(sample: Sample) -> bytes:
+    """The body of a sample, by itself. Of a stated time it says so, and when it came where that is known for sure."""
+    shape = Shape()
+    shape.learn(sample.readings)
+    found = shape.encode(sample.readings)
+    if sample.received is None:
+        return found
+    us = sample.received.wall // 1000
+    said = '"clock":"device",' + (f'"rt":{us // 1000000}.{us % 1000000:06d},' if sample.received.synced else "")
+    return found.replace(b'"n":', said.encode() + b'"n":', 1)
 
 
 def inner(

@@ -45,8 +45,12 @@ class Stamp(msgspec.Struct, frozen=True, gc=False):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """The readings a device gave at one instant. Never empty. The buffer numbers it when it takes it."""
+    """The readings a device gave at one instant. Never empty. The buffer numbers it when it takes it.
+
+    Where the device itself stated the instant, `received` is when it said so.
+    """
 
     device: str
     stamp: Stamp
     readings: list[Reading]
+    received: Stamp | None = None

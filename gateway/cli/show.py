@@ -67,6 +67,8 @@ def clock(iso: str) -> str:
 def value(reading: Mapping[str, Any]) -> str:
     """230.2 V, on, heating."""
     v, unit = reading["value"], reading.get("unit")
+    if isinstance(v, list):
+        return " ".join(value({"value": one}) for one in v) + (f" {unit}" if unit else "")
     text = {True: "true", False: "false"}[v] if isinstance(v, bool) else printable(str(v))
     return text if unit is None or unit == "/" else f"{text} {unit}"
 

@@ -109,8 +109,9 @@ def _raw(row: Row) -> None:
 
 def _csv(row: Row) -> None:
     for name, reading in row["readings"].items():
-        cells = (row["time"], row["device"], row.get("seq"), name, _plain(reading["value"]), reading["unit"])
-        print(",".join("" if c is None else _quoted(str(c)) for c in cells))
+        for value in reading["value"] if isinstance(reading["value"], list) else [reading["value"]]:
+            cells = (row["time"], row["device"], row.get("seq"), name, _plain(value), reading["unit"])
+            print(",".join("" if c is None else _quoted(str(c)) for c in cells))
 
 
 def _plain(value: Any) -> Any:
