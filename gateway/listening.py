@@ -51,7 +51,10 @@ class Ear:
             if not frames and self._newest is None:
                 device.failed(_silence(wait, device))
             for start in range(0, len(frames), TOGETHER):
-                for frame in frames[start : start + TOGETHER]:
+                some = frames[start : start + TOGETHER]
+                for tell in device.overheard:
+                    tell(device, some)
+                for frame in some:
                     self._hear(frame, loop.time())
                 if start + TOGETHER < len(frames):
                     await asyncio.sleep(0)

@@ -195,6 +195,18 @@ async def test_somebody_reads_what_it_says_next(bench: Start, board: Callable[..
     assert await numbers.values(1) == [21]
 
 
+async def test_who_overhears_a_device_is_told_every_frame_before_it_is_decoded(
+    bench: Start, board: Callable[..., Board]
+) -> None:
+    one = board()
+    numbers = await bench(one.path)
+    told: list[bytes] = []
+    numbers.device.overheard.append(lambda _, frames: told.extend(frames))
+    one.say(b"-\n# a comment\nt x\nt 20\n")
+    assert await numbers.values(1) == [20]
+    assert told == [b"# a comment", b"t x", b"t 20"]
+
+
 async def test_ten_thousand_lines_at_once_leave_others_their_turn(bench: Start, board: Callable[..., Board]) -> None:
     one = board()
     numbers = await bench(one.path)
