@@ -23,7 +23,7 @@ IO_LIBRARIES = {
     "aiomqtt": "MQTT",
     "paho": "MQTT",
     "bleak": "BLE",
-    "dbus_fast": "BLE",
+    "dbus_fast": "D-Bus",
     "serial": "serial",
     "pymodbus": "Modbus",
     "aiosqlite": "SQLite",
