@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway import payload
 from gateway.ledger import Book
+from gateway.links.air import Advert, Value
 from gateway.problem import or_known
 from gateway.reading import Reading, Sample
 
@@ -85,6 +86,22 @@ def senml_row(gateway: str, sample: Sample, run: str | None = None, seq: int | N
     else:
         pack = payload.pack([payload.inner(gateway, sample.device, wall, synced, run, seq, None, False, body)])
     return {"senml": pack.decode()}
+
+
+def heard_rows(device: str, frame: Any) -> list[dict[str, Any]]:
+    """A frame as it came: {"device", "from", "heard": hexadecimal}; of an advert a row for each of its payloads.
+
+    `from` is who sent it and where in the advert or device it was; None of what came over a line.
+    """
+    if isinstance(frame, Value):
+        found = [(f"{frame.address} {frame.characteristic}", frame.data)]
+    elif isinstance(frame, Advert):
+        found = [(f"{frame.address} company {company:04x}", data) for company, data in frame.company.items()]
+        found += [(f"{frame.address} service {uuid}", data) for uuid, data in frame.service.items()]
+        found = found or [(frame.address, b"")]
+    else:
+        return [{"device": device, "from": None, "heard": frame.hex()}]
+    return [{"device": device, "from": origin, "heard": data.hex()} for origin, data in found]
 
 
 def unknown_device(name: str, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from gateway import status
-from gateway.answer_rows import book_row, device_row, held_row, sample_row, senml_row, unknown_device
+from gateway.answer_rows import book_row, device_row, heard_rows, held_row, sample_row, senml_row, unknown_device
 from gateway.app import App
 from gateway.control import Answer
 from gateway.device import Device
@@ -15,7 +15,7 @@ from gateway.reading import Sample
 from gateway.trace import Trace
 from gateway.version import VERSION
 
-_WATCHED = 1000  # samples a slow watcher may lag behind; then the oldest are passed over
+_WATCHED = 1000  # samples or frames a slow watcher may lag behind; then the oldest are passed over
 
 
 def answers(app: App) -> dict[str, Answer]:
@@ -59,25 +59,38 @@ def answers(app: App) -> dict[str, Answer]:
             raise failure
 
     async def tail(question: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        wanted = find(question) if question.get("device") is not None else None
+        wanted = [find(question)] if question.get("device") is not None else list(app.devices.values())
+        speaking = [device for device in wanted if question.get("raw") and device.speaks]
         seen: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_WATCHED)
 
+        def show(row: dict[str, Any]) -> None:
+            if seen.full():
+                seen.get_nowait()
+            seen.put_nowait(row)
+
         def watch(device: Device, sample: Sample, seq: int) -> None:
-            if wanted in (None, device):
-                if seen.full():
-                    seen.get_nowait()
-                seen.put_nowait(
-                    senml_row(app.site.gateway.id, sample, app.run_id, seq)
-                    if question.get("raw")
-                    else sample_row(device.name, sample.stamp.wall, sample.readings) | {"seq": seq}
-                )
+            if device in speaking or device not in wanted:
+                return
+            if question.get("raw"):
+                show(senml_row(app.site.gateway.id, sample, app.run_id, seq))
+            else:
+                show(sample_row(device.name, sample.stamp.wall, sample.readings) | {"seq": seq})
+
+        def overhear(device: Device, frames: list[Any]) -> None:
+            for frame in frames[-_WATCHED:]:
+                for row in heard_rows(device.name, frame):
+                    show(row)
 
         app.watchers.append(watch)
+        for device in speaking:
+            device.overheard.append(overhear)
         try:
             while True:
                 yield await seen.get()
         finally:
             app.watchers.remove(watch)
+            for device in speaking:
+                device.overheard.remove(overhear)
 
     async def state(_: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         found: dict[str, Any] = {"version": VERSION, "run": app.run_id, "gateway": app.site.gateway.id}

@@ -87,6 +87,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def frame(data: bytes) -> str:
+    """Bytes that came from a device, harmless in a terminal: text with what is none escaped, or hexadecimal."""
+    text = data.decode(errors="replace")
+    if 4 * sum(c.isprintable() and c != "\ufffd" for c in text) < 3 * len(text):
+        return data.hex(" ")
+    return printable(data.decode(errors="backslashreplace"))
+
+
 def plural(count: int, word: str) -> str:
     """1 sample, 2 samples."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -1,6 +1,7 @@
 """Samples as they are taken. Without a running gateway it runs the devices of FILE itself: the dry run.
 
-The dry run publishes, stores and numbers nothing. Ctrl-C ends it.
+The dry run publishes, stores and numbers nothing. With --raw, devices that speak by themselves are shown word for word.
+Ctrl-C ends it.
 """
 
 import asyncio
@@ -33,14 +34,16 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("device", metavar="DEVICE", nargs="?", help="default: all")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="one line a reading: time,device,seq,name,value,unit")
-    form.add_argument("--raw", action="store_true", help="the SenML pack, as the hub gets it")
+    what = "the SenML pack, as the hub gets it; of a device that speaks by itself what it said, line by line"
+    form.add_argument("--raw", action="store_true", help=what)
     form.add_argument("--json", action="store_true", help="one JSON object a sample")
-    parser.add_argument("--count", type=count, metavar="N", help="end after N samples")
+    parser.add_argument("--count", type=count, metavar="N", help="end after N samples, or frames of --raw")
 
 
 def run(args: Namespace) -> int:
     """Watch the daemon, or the devices themselves where no daemon runs."""
-    form: Callable[[Row], None] = _csv if args.csv else _raw if args.raw else show.json_line if args.json else _tell
+    raw = partial(_raw, named=args.device is None)
+    form: Callable[[Row], None] = _csv if args.csv else raw if args.raw else show.json_line if args.json else _tell
     if args.csv:
         print("time,device,seq,name,value,unit")
     rows = control.ask(control.socket_path(args.socket), "tail", device=args.device, raw=args.raw)
@@ -61,11 +64,11 @@ def run(args: Namespace) -> int:
 
 
 async def _dry_run(found: "Site", configs: "list[DeviceConfig]", args: Namespace, form: Callable[[Row], None]) -> None:
-    from gateway.answer_rows import sample_row, senml_row
+    from gateway.answer_rows import heard_rows, sample_row, senml_row
     from gateway.cli import site
     from gateway.supervisor import end, keep_running
 
-    samples: asyncio.Queue[Sample] = asyncio.Queue()
+    rows: asyncio.Queue[Row] = asyncio.Queue()
     said: dict[str, tuple[str, str | None]] = {}
 
     def told(device: "Device") -> None:
@@ -74,11 +77,22 @@ async def _dry_run(found: "Site", configs: "list[DeviceConfig]", args: Namespace
             said[device.name] = state
             print(f"{device.name} is {device.state}{f': {device.text}' if device.text else ''}", file=sys.stderr)
 
-    def taken(_: "Device", sample: "Sample", __: bytes) -> None:
-        samples.put_nowait(sample)
+    def taken(device: "Device", sample: "Sample", _: bytes) -> None:
+        if not args.raw:
+            rows.put_nowait(sample_row(device.name, sample.stamp.wall, sample.readings))
+        elif not device.speaks:
+            rows.put_nowait(senml_row(found.gateway.id, sample))
+
+    def overhear(device: "Device", frames: list[Any]) -> None:
+        for frame in frames:
+            for row in heard_rows(device.name, frame):
+                rows.put_nowait(row)
 
     links = site.links_of(found, configs)
     devices = [site.make(config, links, taken, told) for config in configs]
+    if args.raw:
+        for device in devices:
+            device.overheard.append(overhear)
     try:
         async with asyncio.TaskGroup() as group:
             polls = [
@@ -87,11 +101,7 @@ async def _dry_run(found: "Site", configs: "list[DeviceConfig]", args: Namespace
             ]
             try:
                 for _ in range(args.count) if args.count else itertools.count():
-                    sample = await samples.get()
-                    if args.raw:
-                        form(senml_row(found.gateway.id, sample))
-                    else:
-                        form(sample_row(sample.device, sample.stamp.wall, sample.readings))
+                    form(await rows.get())
             finally:
                 await end(polls, _END_WITHIN)
     finally:
@@ -103,8 +113,14 @@ def _tell(row: Row) -> None:
     print(f"{show.clock(row['time'])}  {row['device']}  {show.readings(row['readings'])}")
 
 
-def _raw(row: Row) -> None:
-    print(row["senml"])
+def _raw(row: Row, named: bool) -> None:
+    """A pack says whose it is; a frame is shown with its device only where several may be meant."""
+    if "senml" in row:
+        print(row["senml"])
+    else:
+        data = bytes.fromhex(row["heard"])
+        told = (row["device"] if named else None, row["from"], data.hex(" ") if row["from"] else show.frame(data))
+        print("  ".join(part for part in told if part is not None))
 
 
 def _csv(row: Row) -> None:
