@@ -2,11 +2,11 @@
 
 import asyncio
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gateway.driver import Listener
+from gateway.driver import Listener, link_shape
 from gateway.errors import DecodeError, LabgateError, LinkError
-from gateway.links.base import SerialLink
+from gateway.links.base import RadioLink, SerialLink
 from gateway.reading import Reading
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ READ_WITHIN = 15.0  # s that `labgate read` waits for a device that speaks when 
 class Ear:
     """What one device says, heard for ever."""
 
-    def __init__(self, device: "Device", driver: Listener, link: SerialLink) -> None:
+    def __init__(self, device: "Device", driver: Listener, link: SerialLink | RadioLink) -> None:
         self.device, self.driver, self.link = device, driver, link
         self.thinned = 0  # samples passed over because `every` was not over
         self._nonsense = 0  # frames in a row
@@ -33,12 +33,13 @@ class Ear:
         self._wanted: list[asyncio.Future[list[Reading]]] = []  # of those who wait for what it says next
 
     def counts(self) -> dict[str, int]:
-        """What was heard and is in no sample: as gateway.links.base.SerialLink counts it, and samples `thinned`."""
+        """What was heard and is in no sample: as gateway.links.base counts it, and samples `thinned`."""
         return {**self.link.counts(self.device.name), "thinned": self.thinned}
 
     async def listen(self) -> None:
         """Take samples for ever. A line that is not there is opened again; nothing is said twice."""
         loop, device = asyncio.get_running_loop(), self.device
+        repeats = 0  # of what it has said before: it is there, and has nothing new to say
         while True:
             wait = self._silent_after() if self._newest is None else self._due - loop.time()
             try:
@@ -49,7 +50,9 @@ class Ear:
                 await asyncio.sleep(AGAIN)
                 continue
             if not frames and self._newest is None:
-                device.failed(_silence(wait, device))
+                before, repeats = repeats, self.link.counts(device.name).get("repeats", 0)
+                if repeats == before:
+                    device.failed(_silence(wait, device))
             for start in range(0, len(frames), TOGETHER):
                 some = frames[start : start + TOGETHER]
                 for tell in device.overheard:
@@ -61,7 +64,7 @@ class Ear:
             if self._newest is not None and loop.time() >= self._due:
                 self._take(self._newest, loop.time())
 
-    def _hear(self, frame: bytes, now: float) -> None:
+    def _hear(self, frame: Any, now: float) -> None:
         try:
             readings = self.driver.decode(frame)
         except DecodeError as error:
@@ -121,7 +124,7 @@ class Ear:
         return self.device.config.silent_after or max(SILENT_AFTER, INTERVALS * self.device.interval)
 
 
-async def next_readings(device: "Device", driver: Listener, link: SerialLink) -> list[Reading]:
+async def next_readings(device: "Device", driver: Listener, link: SerialLink | RadioLink) -> list[Reading]:
     """What the device says next, where nobody listens. Raises LinkError, and DecodeError for nothing but nonsense."""
     loop, ear = asyncio.get_running_loop(), f"{device.name} read"
     until = loop.time() + READ_WITHIN
@@ -145,5 +148,7 @@ async def next_readings(device: "Device", driver: Listener, link: SerialLink) ->
 
 
 def _silence(lasted: float, device: "Device") -> LinkError:
-    text = f"nothing heard for {lasted:.3g} s: link {device.config.link}; check cable, speed, and that it is on"
+    radio = link_shape(type(device.driver)) is RadioLink
+    check = "range and battery" if radio else "cable, speed"
+    text = f"nothing heard for {lasted:.3g} s: link {device.config.link}; check {check}, and that it is on"
     return LinkError(text, "silent")

@@ -242,3 +242,34 @@ async def test_what_is_heard_and_is_in_no_sample_is_counted(bench: Start, board:
         "thinned": 5 - len(found),
     }
     assert row["lost"] == {}
+
+
+class Air:
+    """A radio that hears what it is told: repeats of a tag, or nothing. Time cannot be had from a real one."""
+
+    def __init__(self) -> None:
+        self.name, self.trace = "radio", None
+        self.repeats: list[int] = []  # how many, at each time that is asked for
+
+    async def frames(self, ear: str, hear: Any, within: float) -> list[bytes]:
+        await asyncio.sleep(0)
+        self.heard += self.repeats.pop(0)
+        if not self.repeats:
+            await asyncio.Event().wait()
+        return []
+
+    heard = 0
+
+    def counts(self, ear: str) -> dict[str, int]:
+        return {"repeats": self.heard}
+
+
+async def test_a_tag_that_repeats_itself_is_there_and_one_that_is_not_heard_is_silent() -> None:
+    air = Air()
+    air.repeats = [3, 1, 0, 0]
+    bench = Bench(air, silent_after=0.01)
+    running = asyncio.create_task(bench.device.run(0.0))
+    await bench.is_now("silent")
+    assert len(air.repeats) == 1  # silent at the third time, not before
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
