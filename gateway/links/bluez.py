@@ -6,32 +6,24 @@ Source: doc/org.bluez.*.rst of BlueZ 5.66 … 5.87. Values only: nothing of D-Bu
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import msgspec
 
-from gateway.errors import LinkError, Reason
-from gateway.links.dbus import DAEMON, PROPERTIES, Bus, Heard, Refused
+from gateway.errors import LinkError
+from gateway.links.bluez_errors import NOT_RUNNING, START, UNIT, link_error, pairing_error, refusal, restart_error
+from gateway.links.dbus import DAEMON, PROPERTIES, WITHIN, Bus, Heard, Refused
+from gateway.links.pairing import Agent
 
 BLUEZ = "org.bluez"
 _ADAPTER, _DEVICE = "org.bluez.Adapter1", "org.bluez.Device1"
 _AGENTS = "org.bluez.AgentManager1"
 _OBJECTS = "org.freedesktop.DBus.ObjectManager"
-_SYSTEMD = "org.freedesktop.systemd1"
+_SYSTEMD, _SYSTEMD_PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
+_DAEMON_PATH = "/org/freedesktop/DBus"
 _AGENT_PATH = "/org/labgate/agent"
-_POWER_WITHIN = 10.0  # s; an adapter may load its firmware
-_UNIT = "bluetooth.service"
-
-_SAYS: dict[str, tuple[Reason, str]] = {  # by the last part of an error's name
-    "ServiceUnknown": ("missing", "bluetoothd does not run; `sudo systemctl enable --now bluetooth`"),
-    "NameHasNoOwner": ("missing", "bluetoothd does not run; `sudo systemctl enable --now bluetooth`"),
-    "NoReply": ("missing", "bluetoothd ended; see `systemctl status bluetooth`"),
-    "UnknownObject": ("unplugged", "it is not there; plug it in"),
-    "UnknownMethod": ("unplugged", "it is not there; plug it in"),
-    "AccessDenied": ("permission", "this user may not; add it to the group bluetooth"),
-    "NotReady": ("refused", "the adapter is off; `bluetoothctl power on`"),
-    "Blocked": ("refused", "Bluetooth is blocked by rfkill; `sudo rfkill unblock bluetooth`"),
-}
+_LONG = 12.0  # s: an adapter may load its firmware, a device may not hear that we hang up
 
 
 class AdapterInfo(msgspec.Struct, frozen=True):
@@ -48,19 +40,17 @@ class AdapterInfo(msgspec.Struct, frozen=True):
         """`hci0`; it may be another one after the next start."""
         return self.path.rpartition("/")[2]
 
-
-class Agent(Protocol):
-    """Who answers bluetoothd when a device pairs."""
-
-    capability: str  # NoInputNoOutput, KeyboardDisplay …
-
-    async def answer(self, member: str, body: list[Any]) -> tuple[str, list[Any]]:
-        """The answer to a method of org.bluez.Agent1: signature and body. Raises Refused."""
-        ...
+    def device(self, address: str) -> str:
+        """The path of a device of this adapter."""
+        return f"{self.path}/dev_{address.replace(':', '_')}"
 
 
 class Bluez:
-    """One connection to bluetoothd. `changed` is called after each change of `running` and `adapters`."""
+    """One connection to bluetoothd. `changed` is called after each change of `running` and `adapters`.
+
+    Every method raises LinkError, where nothing else is said: `missing` without bus or bluetoothd, `unplugged` for an
+    adapter that is gone, `refused`, `permission`, `timeout`.
+    """
 
     def __init__(self, link: str, changed: Callable[[], None] = lambda: None) -> None:
         self.link, self._changed = link, changed
@@ -69,7 +59,6 @@ class Bluez:
         self._owner = ""  # bluetoothd's unique name; it has a new one after each start
         self._adapters: dict[str, dict[str, Any]] = {}  # path -> properties
         self._agent: Agent | None = None
-        self._registered = False  # the agent, with the bluetoothd that runs now
 
     @property
     def running(self) -> bool:
@@ -96,15 +85,18 @@ class Bluez:
             if wanted in (adapter.address, adapter.index):
                 return adapter
         if not self.running:
-            raise self._error("bluetoothd does not run", "`sudo systemctl enable --now bluetooth`")
+            raise link_error(NOT_RUNNING, self.link, START)
         there = ", ".join(f"{a.address} ({a.index})" for a in adapters)
         if there:
-            raise self._error(f"no Bluetooth adapter {wanted}", f"plug it in, or name one that is there: {there}")
-        raise self._error("no Bluetooth adapter here", "plug one in, or see `rfkill` and `dmesg`")
+            raise link_error(
+                f"no Bluetooth adapter {wanted}", self.link, f"plug it in, or name one that is there: {there}"
+            )
+        raise link_error("no Bluetooth adapter here", self.link, "plug one in, or see `rfkill` and `dmesg`")
 
     async def open(self) -> None:
-        """Connect where need be, and see what there is; call it again after a loss. A bluetoothd that does not run is
-        asked for: the bus starts it where it can. Raises LinkError where there is no bus.
+        """Connect where need be, and see what there is; call it again after a loss.
+
+        A bluetoothd that does not run is asked for, the bus may start it; that it does not is no error.
         """
         async with self._opening:
             if not self._bus.connected:
@@ -113,66 +105,103 @@ class Bluez:
             if not self._owner:
                 owner = await self._find_owner()
                 self._owner = self._owner or owner  # a signal may have told a newer one meanwhile
-                await self._look()
+                if self._owner:
+                    await self._look()
 
     async def close(self) -> None:
         """Let go of the bus; bluetoothd forgets our agent with it. Never raises."""
-        self._owner, self._registered = "", False
+        self._owner = ""
         self._adapters.clear()
         await self._bus.close()
 
     async def set_powered(self, adapter: AdapterInfo, on: bool) -> None:
-        """Switch an adapter on or off; back when it is. Raises LinkError: `refused`, `unplugged` …"""
-        try:
-            await self._bus.set_property(BLUEZ, adapter.path, f"{_ADAPTER}.Powered", "b", on, within=_POWER_WITHIN)
-        except Refused as refused:
-            raise self._refusal(
-                refused, f"adapter {adapter.index} cannot be switched {'on' if on else 'off'}"
-            ) from None
+        """Switch an adapter on or off; back when it is."""
+        what = f"adapter {adapter.index} cannot be switched {'on' if on else 'off'}"
+        await self._set(adapter.path, f"{_ADAPTER}.Powered", on, what)
 
     async def connected(self, adapter: AdapterInfo) -> list[str]:
-        """Addresses of the devices that are connected, by whomever. Raises LinkError."""
-        below = f"{adapter.path}/dev_"
-        found = [
-            said[_DEVICE]
-            for path, said in (await self._objects()).items()
-            if path.startswith(below) and _DEVICE in said
-        ]
-        return [device["Address"] for device in found if device.get("Connected")]
+        """Addresses of the devices that are connected, by whomever."""
+        objects = (await self._objects()).items()
+        devices = [said.get(_DEVICE, {}) for path, said in objects if path.startswith(adapter.device(""))]
+        return [device["Address"] for device in devices if device.get("Connected")]
 
     async def is_bonded(self, adapter: AdapterInfo, address: str) -> bool:
-        """Whether the keys of a pairing with that device are kept. Raises LinkError."""
-        said = await self._device(adapter, address)
+        """Whether the keys of a pairing with that device are kept."""
+        what = f"bluetoothd does not tell about {address}"
+        get = self._ask(adapter.device(address), f"{PROPERTIES}.GetAll", "s", _DEVICE, what=what)
+        try:
+            (said,) = await get
+        except LinkError as error:
+            if error.reason == "unplugged":  # not known
+                return False
+            raise
         return bool(said.get("Bonded", said.get("Paired", False)))  # before 5.65 there is no Bonded
 
     async def remove(self, adapter: AdapterInfo, address: str) -> None:
-        """Forget a device: its services, and its pairing. One that is not known is fine. Raises LinkError."""
-        path = _device_path(adapter, address)
+        """Forget a device: its services, and its pairing. One that is not known is fine."""
+        what, method = f"{address} cannot be removed", f"{_ADAPTER}.RemoveDevice"
+        await self._ask(adapter.path, method, "o", adapter.device(address), what=what, fine="DoesNotExist")
+
+    async def disconnect(self, adapter: AdapterInfo, address: str) -> None:
+        """End a connection, whoever made it."""
+        what = f"{address} cannot be disconnected"
+        await self._ask(adapter.device(address), f"{_DEVICE}.Disconnect", what=what, within=_LONG)
+
+    async def restart_service(self) -> None:
+        """Ask systemd to restart bluetoothd; it is back some time later. LinkError says why that cannot be."""
         try:
-            await self._bus.call(BLUEZ, adapter.path, f"{_ADAPTER}.RemoveDevice", "o", path)
+            method = f"{_SYSTEMD}.Manager.RestartUnit"
+            await self._bus.call(_SYSTEMD, _SYSTEMD_PATH, method, "ss", UNIT, "replace")
         except Refused as refused:
-            if not refused.name.endswith(".DoesNotExist"):
-                raise self._refusal(refused, f"{address} cannot be removed from {adapter.index}") from None
+            raise restart_error(refused, self.link) from None
+
+    async def register_agent(self, agent: Agent) -> None:
+        """Have `agent` answer on this host from now on, also after bluetoothd was restarted."""
+        self._agent = agent
+        if self.running:
+            await self._register(agent)
+
+    async def pair(self, adapter: AdapterInfo, address: str, within: float) -> None:
+        """Pair with a device that is heard; our agent is asked what need be. One that is paired already is fine."""
+        try:
+            await self._bus.call(BLUEZ, adapter.device(address), f"{_DEVICE}.Pair", within=within)
+        except Refused as refused:
+            if refused.kind != "AlreadyExists":
+                raise pairing_error(refused, address, self.link) from None
+
+    async def trust(self, adapter: AdapterInfo, address: str) -> None:
+        """Have bluetoothd ask nobody when that device connects by itself."""
+        await self._set(adapter.device(address), f"{_DEVICE}.Trusted", True, f"{address} cannot be trusted")
+
+    async def _ask(
+        self,
+        path: str,
+        method: str,
+        signature: str = "",
+        *body: Any,
+        what: str,
+        fine: str = "none",
+        within: float = WITHIN,
+    ) -> list[Any]:
+        """Call bluetoothd. `what` failed, where it refuses with another error than `fine`."""
+        try:
+            return await self._bus.call(BLUEZ, path, method, signature, *body, within=within)
+        except Refused as refused:
+            if refused.kind == fine:
+                return []
+            raise refusal(refused, what, self.link) from None
+
+    async def _set(self, path: str, name: str, value: bool, what: str) -> None:
+        try:
+            await self._bus.set_property(BLUEZ, path, name, "b", value, within=_LONG)
+        except Refused as refused:
+            raise refusal(refused, what, self.link) from None
 
     async def _objects(self) -> dict[str, dict[str, dict[str, Any]]]:
-        try:
-            (found,) = await self._bus.call(BLUEZ, "/", f"{_OBJECTS}.GetManagedObjects")
-        except Refused as refused:
-            raise self._refusal(refused, "bluetoothd does not tell what it has") from None
+        what = "bluetoothd does not tell what it has"
+        (found,) = await self._ask("/", f"{_OBJECTS}.GetManagedObjects", what=what)
         objects: dict[str, dict[str, dict[str, Any]]] = found
         return objects
-
-    async def _device(self, adapter: AdapterInfo, address: str) -> dict[str, Any]:
-        """Properties of a device; none where bluetoothd does not know it."""
-        path = _device_path(adapter, address)
-        try:
-            (said,) = await self._bus.call(BLUEZ, path, f"{PROPERTIES}.GetAll", "s", _DEVICE)
-        except Refused as refused:
-            if refused.name.rpartition(".")[2] in ("UnknownObject", "UnknownMethod", "InvalidArgs"):
-                return {}
-            raise self._refusal(refused, f"bluetoothd does not tell about {address}") from None
-        properties: dict[str, Any] = said
-        return properties
 
     async def _watch(self) -> None:
         try:
@@ -181,47 +210,52 @@ class Bluez:
             await self._bus.watch(sender=BLUEZ, interface=PROPERTIES, arg0=_ADAPTER)  # not of devices: adverts
         except Refused as refused:
             await self._bus.close()
-            raise self._refusal(refused, "the D-Bus system bus does not let us watch") from None
+            raise refusal(refused, "the D-Bus system bus does not let us watch", self.link) from None
 
     async def _find_owner(self) -> str:
         """Who is bluetoothd, started where the bus can start it; empty where nobody is."""
-        path, start = "/org/freedesktop/DBus", False
-        with contextlib.suppress(LinkError):
-            for start in (True, False):
-                try:
-                    (owner,) = await self._bus.call(DAEMON, path, f"{DAEMON}.GetNameOwner", "s", BLUEZ)
-                    return str(owner)
-                except Refused:
-                    if not start:
-                        break
-                with contextlib.suppress(Refused):
-                    await self._bus.call(DAEMON, path, f"{DAEMON}.StartServiceByName", "su", BLUEZ, 0)
+        find = partial(self._bus.call, DAEMON, _DAEMON_PATH, f"{DAEMON}.GetNameOwner", "s", BLUEZ)
+        with contextlib.suppress(Refused, LinkError):
+            try:
+                (owner,) = await find()
+            except Refused:
+                await self._bus.call(DAEMON, _DAEMON_PATH, f"{DAEMON}.StartServiceByName", "su", BLUEZ, 0)
+                (owner,) = await find()
+            return str(owner)
         return ""
 
     async def _look(self) -> None:
-        """What there is now."""
+        """What there is now. A bluetoothd that is coming up, or going, tells the rest by signals."""
         try:
             objects = await self._objects()
-        except LinkError as error:  # it is just coming up, or going; what it gets is told by signals
+            self._adapters = {path: said[_ADAPTER] for path, said in objects.items() if _ADAPTER in said}
+            if self._agent is not None:
+                await self._register(self._agent)
+        except LinkError as error:
             if error.reason == "missing":
                 self._owner = ""
-            return
-        self._adapters = {path: said[_ADAPTER] for path, said in objects.items() if _ADAPTER in said}
+
+    async def _register(self, agent: Agent) -> None:
+        what, path = "bluetoothd takes no agent for pairing", "/org/bluez"
+        taken = f"{_AGENTS}.RegisterAgent", "os", _AGENT_PATH, agent.capability
+        await self._ask(path, *taken, what=what, fine="AlreadyExists")
+        await self._ask(path, f"{_AGENTS}.RequestDefaultAgent", "o", _AGENT_PATH, what=what)
 
     def _heard(self, signal: Heard) -> None:
         if signal.member.startswith("Interfaces") and _ADAPTER not in signal.body[1]:
             return  # a device: by far the most
-        before = (self.running, self.adapters())
+        before = self.running, self.adapters()
         match signal.member, signal.body:
             case "NameOwnerChanged", [_, _, str(owner)] if signal.sender == DAEMON:
-                self._owner, self._registered = owner, False
-                self._adapters = {}
+                self._owner, self._adapters = owner, {}
                 if owner:
                     self._bus.start("bluetoothd", self._see)
             case _ if signal.sender != self._owner:
                 return
             case "InterfacesAdded", [path, interfaces]:
                 self._adapters[path] = interfaces[_ADAPTER]
+                if self._agent is not None:  # it comes up slowly, and could not take it yet
+                    self._bus.start("bluetoothd", self._see)
             case "InterfacesRemoved", [path, _]:
                 self._adapters.pop(path, None)
             case "PropertiesChanged", [_, properties, _] if signal.path in self._adapters:
@@ -231,32 +265,17 @@ class Bluez:
 
     async def _see(self) -> None:
         """A bluetoothd has just come up: what does it have?"""
-        before = self.adapters()
+        before = self.running, self.adapters()
         await self._look()
-        if self.adapters() != before:
+        if before != (self.running, self.adapters()):
             self._changed()
 
     def _lost(self) -> None:
-        self._owner, self._registered = "", False
+        self._owner = ""
         self._adapters.clear()
         self._changed()
 
     async def _asked(self, call: Heard) -> tuple[str, list[Any]]:
         if self._agent is None or call.path != _AGENT_PATH or call.sender != self._owner:
             raise Refused("org.freedesktop.DBus.Error.AccessDenied", "only bluetoothd may ask")
-        return await self._agent.answer(call.member, call.body)
-
-    def _refusal(self, refused: Refused, what: str) -> LinkError:
-        """What an error answer means for people."""
-        kind = refused.name.rpartition(".")[2]
-        if "rfkill" in refused.text.lower():
-            kind = "Blocked"
-        reason, do = _SAYS.get(kind, ("refused", f"bluetoothd says {refused.text or kind}"))
-        return self._error(what, do, reason)
-
-    def _error(self, what: str, do: str, reason: Reason = "missing") -> LinkError:
-        return LinkError(f"{what}: link {self.link}; {do}", reason)
-
-
-def _device_path(adapter: AdapterInfo, address: str) -> str:
-    return f"{adapter.path}/dev_{address.replace(':', '_')}"
+        return await self._agent.call(call.member, call.body)

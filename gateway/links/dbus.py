@@ -30,6 +30,11 @@ class Refused(Exception):  # noqa: N818 - an answer, not a failure of the bus
         super().__init__(f"{name}: {text}")
         self.name, self.text = name, text
 
+    @property
+    def kind(self) -> str:
+        """NotReady."""
+        return self.name.rpartition(".")[2]
+
 
 class Heard(msgspec.Struct, frozen=True):
     """A signal, or a call of a method of ours."""
