@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gateway.amounts import Duration, DurationOrZero
+    from gateway.config_models import Secret
     from gateway.driver import Driver, Listener, Options, Polled
     from gateway.errors import ConfigError, DecodeError, LabgateError, LinkError
     from gateway.links.air import Advert, Adverts, OnAir, Peer, Stream, Value, Values
@@ -43,6 +44,7 @@ __all__ = [
     "Quiet",
     "RadioLink",
     "Reading",
+    "Secret",
     "SerialLink",
     "Stream",
     "Table",
@@ -65,6 +67,7 @@ def __getattr__(name: str) -> Any:
             "links.checksums",
             "amounts",
             "driver",
+            "config_models",
         ):
             names = vars(import_module(f"gateway.{home}"))
             if name in names:

@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -84,6 +85,25 @@ def _reason(error: Exception) -> str:
 
 _File = Annotated[Path, BeforeValidator(_found), AfterValidator(_readable)]
 _SecretFile = Annotated[Path, BeforeValidator(_found), AfterValidator(_secret), AfterValidator(_readable)]
+
+
+def _told(value: Any, info: ValidationInfo) -> Any:
+    """The text of a secret file; a program gives the text itself."""
+    if info.context is None or isinstance(value, SecretStr):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{show(value)} is not the name of a file; write it in quotes")
+    if "base" not in info.context:
+        raise ValueError("a secret is no part of a profile; write it at the device")
+    path = _readable(_secret(_found(value, info), info), info)
+    try:
+        return SecretStr(path.read_text("utf-8").strip())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {_reason(error)}; write text into it") from None
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_told, json_schema_input_type=str)]
+"""An option of a driver, named `…_file`: the text of that file, which no log line and no repr shows."""
 
 
 def _off(value: Any) -> Any:
