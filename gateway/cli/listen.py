@@ -4,17 +4,16 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from gateway.cli import show, unconfigured
 from gateway.config_serial import SerialLinkConfig
-from gateway.driver import Listener, driver_names
-from gateway.errors import ConfigError, DecodeError, LabgateError
+from gateway.driver import Listener
+from gateway.errors import DecodeError, LabgateError
+from gateway.links.base import SerialLink
 from gateway.links.framing import Lines
 from gateway.links.ports import serial_ports
 from gateway.links.serial import SerialLine
-from gateway.profile import built_in_profiles
 from gateway.reading import Reading
 
 BAUDRATES = (9600, 115200, 19200, 4800, 38400, 57600, 2400, 1200)
@@ -71,17 +70,9 @@ async def listen(port: str, within: float | None, as_json: bool) -> None:
 
 def listeners() -> Tried:
     """What can be tried: drivers that listen and need to be told nothing, and the built-in profiles of such."""
-    found: Tried = {}
-    names = [("driver", name) for name in driver_names() if name != LAST_RESORT]
-    for key, name in [*names, *(("profile", name) for name in built_in_profiles()), ("driver", LAST_RESORT)]:
-        try:
-            make = unconfigured.of_driver if key == "driver" else unconfigured.of_profile
-            driver, options = make(name, Path())
-        except ConfigError:
-            continue  # it must be told something
-        if issubclass(driver, Listener):
-            found[f"{key}: {name}"] = driver(options, None)
-    return found
+    found = unconfigured.all_on(SerialLink).items()
+    made = {name: driver(options, None) for name, (driver, options) in found if issubclass(driver, Listener)}
+    return {name: made[name] for name in sorted(made, key=lambda name: name.endswith(f" {LAST_RESORT}"))}
 
 
 def _better(one: Heard | None, other: Heard | None) -> Heard | None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from gateway.driver import Driver, Options, driver_names, load_driver, options_model
+from gateway.driver import Driver, Options, driver_names, link_shape, load_driver, options_model
 from gateway.errors import ConfigError
 from gateway.problem import or_known
-from gateway.profile import profile_names, read_profile
+from gateway.profile import built_in_profiles, profile_names, read_profile
 from gateway.validation import faults
 
 Found = tuple[type[Driver], Options]
@@ -40,6 +40,23 @@ def of_profile(name: str, base: Path) -> Found:
         except ValidationError as error:
             found = faults(error, file.profile.options, model)
     raise ConfigError(f"{file.document.place(found[0])}: {found[0].text}; {found[0].instead}")
+
+
+def all_on(shape: type) -> dict[str, Found]:
+    """What there is for a link of that shape and need be told nothing, by how a device names it: `profile: sds011`.
+
+    Drivers first, then the profiles that come with labgate.
+    """
+    found: dict[str, Found] = {}
+    for key, names, make in (("driver", driver_names(), of_driver), ("profile", built_in_profiles(), of_profile)):
+        for name in names:
+            try:
+                driver, options = make(name, Path())
+            except ConfigError:
+                continue  # it must be told something
+            if link_shape(driver) is shape:
+                found[f"{key}: {name}"] = driver, options
+    return found
 
 
 def _path(name: str) -> str:
