@@ -10,18 +10,20 @@ from gateway import DecodeError, Reading
 INFINITE = {2: "+INF", -2: "-INF"}  # distance from half the range of the mantissa: 007FFFFE and 00800002
 
 
-def from_parts(mantissa: int, exponent: int, bits: int) -> float | str | None:
-    """The value of a mantissa of so many bits. None: not a number, not at this resolution, or reserved.
+def from_parts(mantissa: int, exponent: int, bits: int, tens: int = 0) -> float | str | None:
+    """The value of a mantissa of so many bits, times 10^`tens`.
 
-    `+INF` and `-INF` are out of the range of the sensor. The special values have exponent 0.
+    None: not a number, not at this resolution, or reserved. `+INF` and `-INF` are out of the range of the
+    sensor. The special values have exponent 0.
     """
     half = 1 << bits - 1
     if exponent == 0 and (mantissa >= half - 2 or mantissa <= 2 - half):
         return INFINITE.get(half - mantissa if mantissa > 0 else -half - mantissa)
-    tens: int = 10 ** abs(exponent)
+    exponent += tens
+    power: int = 10 ** abs(exponent)
     if exponent < 0:
-        return mantissa / tens  # one division, correctly rounded
-    whole = mantissa * tens
+        return mantissa / power  # one division, correctly rounded
+    whole = mantissa * power
     return whole if abs(whole) < 1 << 53 else float(whole)
 
 

@@ -6,12 +6,12 @@ from drivers.codecs.ieee_11073_float import from_parts, signed
 from gateway import DecodeError, Reading
 
 
-def read(data: bytes) -> float | str | None:
-    """The value of two bytes, little-endian; see ieee_11073_float. Raises DecodeError."""
+def read(data: bytes, tens: int = 0) -> float | str | None:
+    """The value of two bytes, little-endian, times 10^`tens`; see ieee_11073_float. Raises DecodeError."""
     if len(data) != 2:
         raise DecodeError(f"{len(data)} bytes are no SFLOAT; it has 2")
     raw = int.from_bytes(data, "little")
-    return from_parts(signed(raw & 0xFFF, 12), signed(raw >> 12, 4), 12)
+    return from_parts(signed(raw & 0xFFF, 12), signed(raw >> 12, 4), 12, tens)
 
 
 def decode_input(data: bytes, _context: Mapping[str, str]) -> list[Reading]:
