@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.driver import Listener, link_shape
 from gateway.errors import DecodeError, LabgateError, LinkError
 from gateway.links.base import RadioLink, SerialLink
+from gateway.links.framing import Fixed
 from gateway.reading import Reading
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 AGAIN = 0.5  # s until a line that is not there is opened again
 TOGETHER = 50  # frames before others have their turn
 NONSENSE = 3  # frames in a row that make no sense, after which that is the device's state
+LOOK = 2.5  # s between looks at bytes that come and are in no frame
+NOISE = 64  # of such bytes say nothing of a device, however short its frames are
 SILENT_AFTER = 30.0  # s, at least, unless said
 INTERVALS = 10  # of the interval seen, unless said
 READ_WITHIN = 15.0  # s that `labgate read` waits for a device that speaks when it likes
@@ -30,6 +33,10 @@ class Ear:
         self._newest: list[Reading] | None = None  # waits until `every` is over
         self._due = -math.inf  # loop time from which the next sample may be taken
         self._last = math.nan  # loop time of what was heard last
+        self._news = -math.inf  # loop time of the last that was of use, or of what was said about it
+        self._worthless = -math.inf  # loop time of the last frame that told no value
+        self._unframed = _Unframed(device, driver, link, device.name)
+        self._repeats = 0  # of what it has said before: it is there, and has nothing new to say
         self._wanted: list[asyncio.Future[list[Reading]]] = []  # of those who wait for what it says next
 
     def counts(self) -> dict[str, int]:
@@ -39,20 +46,19 @@ class Ear:
     async def listen(self) -> None:
         """Take samples for ever. A line that is not there is opened again; nothing is said twice."""
         loop, device = asyncio.get_running_loop(), self.device
-        repeats = 0  # of what it has said before: it is there, and has nothing new to say
+        self._news = loop.time()
+        look = self._news + LOOK
         while True:
-            wait = self._silent_after() if self._newest is None else self._due - loop.time()
+            until = min(look, self._news + self._silent_after()) if self._newest is None else self._due
             try:
-                frames = await self.link.frames(device.name, self.driver.hear, max(wait, 0.0))
+                frames = await self.link.frames(device.name, self.driver.hear, max(until - loop.time(), 0.0))
             except LinkError as error:
                 device.failed(error)
                 self._tell(error)
                 await asyncio.sleep(AGAIN)
+                self._news = loop.time()
                 continue
-            if not frames and self._newest is None:
-                before, repeats = repeats, self.link.counts(device.name).get("repeats", 0)
-                if repeats == before:
-                    device.failed(_silence(wait, device))
+            self._unframed.framed += len(frames)
             for start in range(0, len(frames), TOGETHER):
                 some = frames[start : start + TOGETHER]
                 for tell in device.overheard:
@@ -63,6 +69,22 @@ class Ear:
                     await asyncio.sleep(0)
             if self._newest is not None and loop.time() >= self._due:
                 self._take(self._newest, loop.time())
+            if (now := loop.time()) >= look or now >= self._news + self._silent_after():
+                look = now + LOOK
+                self._look(now)
+
+    def _look(self, now: float) -> None:
+        """Say what is wrong where bytes come and no frame, frames and no value, or nothing at all."""
+        wrong: LabgateError | None = self._unframed.look()
+        before, self._repeats = self._repeats, self.link.counts(self.device.name).get("repeats", 0)
+        if self._repeats > before:
+            self._news = now
+        elif wrong is None and now - self._news >= (lasted := self._silent_after()):
+            wrong = self._unframed.silence(lasted, now - self._worthless < lasted / 2)
+        if wrong is not None:
+            self._news = now
+            self.device.failed(wrong)
+            self._tell(wrong)
 
     def _hear(self, frame: Any, now: float) -> None:
         try:
@@ -70,6 +92,7 @@ class Ear:
         except DecodeError as error:
             self._nonsense += 1
             if self._nonsense >= NONSENSE:
+                self._news = now
                 self.device.failed(error)
                 self._tell(error)
             else:
@@ -77,7 +100,9 @@ class Ear:
             return
         self._nonsense = 0
         if not readings:
+            self._worthless = now
             return
+        self._news = now
         if self._wanted:
             self._tell(readings)
         if now < self._due:
@@ -108,7 +133,8 @@ class Ear:
             async with asyncio.timeout(READ_WITHIN):
                 return await wanted
         except TimeoutError:
-            raise _silence(READ_WITHIN, self.device) from None
+            worthless = asyncio.get_running_loop().time() - self._worthless < READ_WITHIN
+            raise self._unframed.silence(READ_WITHIN, worthless) from None
 
     def _tell(self, heard: list[Reading] | LabgateError) -> None:
         wanted, self._wanted = self._wanted, []
@@ -124,15 +150,66 @@ class Ear:
         return self.device.config.silent_after or max(SILENT_AFTER, INTERVALS * self.device.interval)
 
 
+class _Unframed:
+    """Bytes that a line gives and that are in no frame: another speed, or a device that never ends a line."""
+
+    def __init__(self, device: "Device", driver: Listener, link: SerialLink | RadioLink, ear: str) -> None:
+        self.framed = 0  # frames since the last look
+        self._device, self._link, self._ear = device, link, ear
+        self._radio = link_shape(type(driver)) is RadioLink
+        framings = driver.hear if isinstance(driver.hear, tuple) else getattr(driver.hear, "framings", ())
+        longest = (framing.size if isinstance(framing, Fixed) else framing.longest for framing in framings)
+        self._limit = max(longest, default=math.inf)
+        self._from = 0  # as counted by the link
+
+    def look(self) -> DecodeError | None:
+        """What is wrong if so much came that a frame must have been in it."""
+        skipped = self._skipped()
+        if self.framed:
+            self.framed, self._from = 0, skipped
+        came = skipped - self._from
+        if came <= max(self._limit, NOISE):
+            return None
+        self._from = skipped
+        return DecodeError(f"{came} bytes came and no frame is in them: {self._advice}")
+
+    def silence(self, lasted: float, worthless: bool) -> LinkError:
+        """What is wrong where nothing of use came for so long (s); `worthless`: frames did, that told no value."""
+        before, self._from = self._from, self._skipped()
+        if worthless:
+            name = self._device.name
+            text = f"nothing that tells a value for {lasted:.3g} s: `labgate tail {name} --raw` shows what comes"
+        elif (came := self._from - before) > 0:
+            text = f"{came} bytes came in {lasted:.3g} s and no frame is in them: {self._advice}"
+        else:
+            check = "range and battery" if self._radio else "cable, speed"
+            text = f"nothing heard for {lasted:.3g} s: {self._where}; check {check}, and that it is on"
+        return LinkError(text, "silent")
+
+    def _skipped(self) -> int:
+        return self._link.counts(self._ear).get("skipped", 0)
+
+    @property
+    def _where(self) -> str:
+        return f"link {self._device.config.link}"
+
+    @property
+    def _advice(self) -> str:
+        return f"{self._where}; check {'driver and profile' if self._radio else 'baudrate, parity and driver'}"
+
+
 async def next_readings(device: "Device", driver: Listener, link: SerialLink | RadioLink) -> list[Reading]:
     """What the device says next, where nobody listens. Raises LinkError, and DecodeError for nothing but nonsense."""
     loop, ear = asyncio.get_running_loop(), f"{device.name} read"
     until = loop.time() + READ_WITHIN
+    unframed = _Unframed(device, driver, link, ear)
     wrong: DecodeError | None = None
-    nonsense = 0  # frames in a row
+    heard, nonsense = 0, 0  # frames; those in a row that make no sense
     try:
         while nonsense < NONSENSE and (wait := until - loop.time()) > 0:
-            for frame in await link.frames(ear, driver.hear, wait):
+            frames = await link.frames(ear, driver.hear, min(wait, LOOK))
+            heard += len(frames)
+            for frame in frames:
                 try:
                     if readings := driver.decode(frame):
                         return readings
@@ -140,15 +217,8 @@ async def next_readings(device: "Device", driver: Listener, link: SerialLink | R
                 except DecodeError as error:
                     wrong = error
                     nonsense += 1
+            if not heard and (wrong := unframed.look()):
+                break
+        raise wrong or unframed.silence(READ_WITHIN, heard > 0)
     finally:
         await link.forget(ear)
-    if wrong is not None:
-        raise wrong
-    raise _silence(READ_WITHIN, device)
-
-
-def _silence(lasted: float, device: "Device") -> LinkError:
-    radio = link_shape(type(device.driver)) is RadioLink
-    check = "range and battery" if radio else "cable, speed"
-    text = f"nothing heard for {lasted:.3g} s: link {device.config.link}; check {check}, and that it is on"
-    return LinkError(text, "silent")

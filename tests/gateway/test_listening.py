@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway import listening
 from gateway.answer_rows import device_row
 from gateway.clock import Clock
 from gateway.config import DeviceConfig
@@ -159,6 +160,70 @@ async def test_silence_is_a_state(bench: Start, board: Callable[..., Board]) -> 
     await numbers.is_now("ok")
 
 
+@pytest.fixture
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "LOOK", 0.05)
+
+
+async def test_bytes_that_never_end_a_frame_are_told_long_before_silence(
+    looks_often: None, bench: Start, board: Callable[..., Board]
+) -> None:
+    one = board()
+    numbers = await bench(one.path)
+    one.say(b"x" * 3000)
+    assert numbers.device.state == "starting"  # this could still be the end of a line
+    one.say(b"x" * 3000)
+    await numbers.is_now("degraded")
+    assert (numbers.states, numbers.device.text) == (
+        [("degraded", "decode")],
+        "6000 bytes came and no frame is in them: link desk; check baudrate, parity and driver",
+    )
+    one.say(b"\nt 20\n")
+    await numbers.is_now("ok")
+    while numbers.device.state == "ok":
+        one.say(b"y" * 1000)
+        await asyncio.sleep(0.01)
+    assert numbers.states[-1] == ("degraded", "decode")
+
+
+async def test_bytes_that_slowly_give_no_frame_are_told_when_it_would_be_silent(
+    bench: Start, board: Callable[..., Board]
+) -> None:
+    one = board()
+    numbers = await bench(one.path, silent_after=0.1)
+    one.say(b"\x80" * 30)
+    await numbers.is_now("silent")
+    assert "30 bytes came in 0.1 s and no frame is in them: link desk; check baudrate" in numbers.device.text
+    await until(lambda: numbers.device.text.startswith("nothing heard for 0.1 s"))
+
+
+async def test_frames_that_never_tell_a_value_are_no_news(bench: Start, board: Callable[..., Board]) -> None:
+    one = board()
+    numbers = await bench(one.path, silent_after=0.1)
+    one.say(b"-\nt 20\n")
+    await numbers.is_now("ok")
+    while numbers.device.state == "ok":
+        one.say(b"# boot\n")
+        await asyncio.sleep(0.01)
+    assert numbers.states[-1] == ("silent", "silent")
+    assert numbers.device.text == "nothing that tells a value for 0.1 s: `labgate tail board-1 --raw` shows what comes"
+    one.say(b"t 21\n")
+    await numbers.is_now("ok")
+
+
+@pytest.mark.parametrize("listened_to", [True, False])
+async def test_who_reads_a_device_that_never_ends_a_frame_is_told_so(
+    looks_often: None, line: Callable[..., Any], bench: Start, board: Callable[..., Board], listened_to: bool
+) -> None:
+    one = board()
+    device = (await bench(one.path)).device if listened_to else Bench(line(one.path)).device
+    reading = asyncio.create_task(device.read())
+    await until(lambda: device.driver.link._wire is not None)
+    one.say(b"x" * 6000)
+    with pytest.raises(DecodeError, match=r"^6000 bytes came and no frame is in them: link desk; check baudrate"):
+        await reading
+
+
 async def test_a_cable_is_pulled_and_comes_back_under_another_number(
     bench: Start, board: Callable[..., Board], tmp_path: Path
 ) -> None:
@@ -252,7 +317,7 @@ class Air:
         self.repeats: list[int] = []  # how many, at each time that is asked for
 
     async def frames(self, ear: str, hear: Any, within: float) -> list[bytes]:
-        await asyncio.sleep(0)
+        await asyncio.sleep(within + 0.001)
         self.heard += self.repeats.pop(0)
         if not self.repeats:
             await asyncio.Event().wait()

@@ -288,6 +288,8 @@ def test_boards_that_never_stop_disturb_nobody(
         assert (found[name]["state"], found[name]["lost"]) == ("ok", {})
     assert found["endless"]["unused"]["skipped"] > 1_000_000
     assert found["endless"]["unused"]["overlong"] >= 1
+    assert found["endless"]["state"] == "degraded"
+    assert "bytes came and no frame is in them: link endless; check baudrate" in found["endless"]["text"]
     assert found["random"]["lost"]["decode"] + found["random"]["unused"]["skipped"] > 1000
     assert after["flooding"] - before["flooding"] > 1000 * lasted
     assert max(resident) < resident[0] + 20
