@@ -1,4 +1,4 @@
-"""Which simulators there are, and how one is built: Modbus slaves in devices/, what speaks otherwise in speakers/."""
+"""Which simulators there are, and how one is built: Modbus slaves in devices/, others in speakers/ and peripherals/."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from simulators.modbus_slave import Slave
+from simulators.peripherals._sensor import Sensor
 from simulators.settings import Settings, closest
 from simulators.speaker import Speaker
 
@@ -32,6 +33,14 @@ class SpeakerSimulator(Described, Protocol):
         ...
 
 
+class PeripheralSimulator(Described, Protocol):
+    """What a file in peripherals/ gives."""
+
+    def build(self, seed: int, settings: Settings) -> Sensor:
+        """One peripheral. Raises ValueError, with one line for people, for a setting that cannot be."""
+        ...
+
+
 def slaves() -> list[str]:
     """The names of all Modbus slaves."""
     return _files("devices")
@@ -42,13 +51,20 @@ def speakers() -> list[str]:
     return _files("speakers")
 
 
+def peripherals() -> list[str]:
+    """The names of all peripherals of a radio."""
+    return _files("peripherals")
+
+
 def simulators() -> list[str]:
     """The names of all simulators."""
-    return sorted(slaves() + speakers())
+    return sorted(slaves() + speakers() + peripherals())
 
 
 def described(name: str) -> Described:
     """The simulator `name`. Raises ValueError where there is none."""
+    if name in peripherals():
+        return load_peripheral(name)
     return load_speaker(name) if name in speakers() else load(name)
 
 
@@ -64,6 +80,13 @@ def load_speaker(name: str) -> SpeakerSimulator:
     if name not in speakers():
         raise _unknown(name)
     return cast(SpeakerSimulator, import_module(f"simulators.speakers.{name}"))
+
+
+def load_peripheral(name: str) -> PeripheralSimulator:
+    """The peripheral `name`. Raises ValueError where there is none."""
+    if name not in peripherals():
+        raise _unknown(name)
+    return cast(PeripheralSimulator, import_module(f"simulators.peripherals.{name}"))
 
 
 def _files(folder: str) -> list[str]:

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from captures import AIDON, KAMSTRUP, LANDIS, SAGEMCOM
 
-from simulators.catalog import load_speaker, simulators, slaves, speakers
+from simulators.catalog import load_speaker, peripherals, simulators, slaves, speakers
 from simulators.speaker import Said, Speaker
 
 H = bytes.fromhex
@@ -56,7 +56,7 @@ def x25(data: bytes) -> bytes:
 def test_all_are_there() -> None:
     assert {"aidon_meter", "balance", "gnss", "line_board", "mh_z19", "p1_meter"} < set(speakers())
     assert {"pms5003", "scpi_meter", "sds011"} < set(speakers())
-    assert sorted([*speakers(), *slaves()]) == simulators()
+    assert sorted([*speakers(), *slaves(), *peripherals()]) == simulators()
 
 
 @pytest.mark.parametrize("name", speakers())
