@@ -8,6 +8,7 @@ from drivers.codecs import ieee_11073_float, ieee_11073_sfloat
 from drivers.codecs.radio_peer import BASE, long_uuid
 from gateway import DecodeError, Quantity, Reading
 
+MOST = 8  # UUIDs that a message names
 FIRST_YEAR = 1582  # before it there is no calendar to count in (GATT Specification Supplement, Date Time)
 
 
@@ -31,8 +32,8 @@ class Octets:
         """The next so many octets."""
         taken = self._data[self._at : self._at + count]
         if len(taken) < count:
-            text = f"{self._what} of {len(self._data)} bytes: its flags promise more; it was cut on its way"
-            raise DecodeError(text)
+            text = f"{self._what}: its flags promise more than {len(self._data)} bytes"
+            raise DecodeError(f"{text}; it was cut on its way, or is of another characteristic")
         self._at += count
         return taken
 
@@ -89,7 +90,8 @@ def wanted(uuid: str | None, characteristics: Mapping[str, Characteristic]) -> C
 
     Raises DecodeError.
     """
-    known = ", ".join(uuid.removeprefix("0000").removesuffix(BASE) for uuid in characteristics)
+    short = [uuid.removeprefix("0000").removesuffix(BASE) for uuid in characteristics]
+    known = ", ".join(short if len(short) <= MOST else [*short[:MOST], "…"])
     if uuid is None and len(characteristics) == 1:
         return next(iter(characteristics.values()))
     if uuid is None:
@@ -99,7 +101,7 @@ def wanted(uuid: str | None, characteristics: Mapping[str, Characteristic]) -> C
     except ValueError as error:
         raise DecodeError(str(error)) from None
     if found is None:
-        raise DecodeError(f"characteristic {uuid} is none of {known}; name the profile of the device")
+        raise DecodeError(f"characteristic {uuid} is not known here, but {known}; name the profile of the device")
     return found
 
 

@@ -204,8 +204,13 @@ def test_what_a_missing_profile_may_hold_is_not_called_missing(tmp_path):
 def test_every_profile_that_comes_with_labgate_is_right(tmp_path, path):
     profile = load_profile(path.stem, tmp_path)
     link = load_driver(profile.driver, tmp_path).__annotations__["link"]
-    links = {"ModbusLink": "{modbus: /dev/ttyUSB0}", "SerialLink": "{serial: /dev/ttyUSB0}"}
-    keys = f"profile: {path.stem}, link: l" + (", unit_id: 1" if link.__name__ == "ModbusLink" else "")
+    links = {
+        "ModbusLink": "{modbus: /dev/ttyUSB0}",
+        "SerialLink": "{serial: /dev/ttyUSB0}",
+        "RadioLink": '{ble: "DC:A6:32:01:02:03"}',
+    }
+    which = {"ModbusLink": ", unit_id: 1", "RadioLink": ', address: "CB:B8:33:4C:88:4F"'}
+    keys = f"profile: {path.stem}, link: l" + which.get(link.__name__, "")
     site = load(tmp_path, f"gateway: {{id: pi-7}}\nlinks: {{l: {links[link.__name__]}}}\ndevices:\n  d: {{{keys}}}\n")
     assert told(site) == []
     assert profile.source
