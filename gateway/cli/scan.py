@@ -1,10 +1,11 @@
-"""What is there: serial ports; what a PORT says by itself; which unit ids answer on a Modbus LINK.
+"""What is there: serial ports and the air; what a PORT says by itself; which unit ids answer on a Modbus LINK.
 
-Each line ends with what to paste into the configuration. Ports are only looked at, a PORT named is opened and listened
-to; on a LINK bytes are sent.
+Each line ends with what to paste into the configuration. Ports are only looked at, the air is listened to; a PORT named
+is opened and listened to; on a Modbus LINK bytes are sent.
 """
 
 import asyncio
+import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,6 +16,7 @@ from gateway.errors import ConfigError, LinkError
 
 EXAMPLE = "labgate scan bus-1 --units 1-20 --timeout 200ms"
 
+_ADAPTER = re.compile(r"hci\d{1,2}|[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 _UNITS = range(1, 248)  # Modbus over Serial Line V1.02, 2.2
 _ABSENT = (10, 11)  # exceptions a gateway in between gives where no device is
 _FATAL = ("missing", "permission", "busy", "refused", "network", "unplugged")  # no unit will answer then
@@ -22,24 +24,38 @@ _FATAL = ("missing", "permission", "busy", "refused", "network", "unplugged")  #
 
 def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("link", metavar="LINK", nargs="?", help="a Modbus link of the configuration, or a port: /dev/…")
+    parser.add_argument(
+        "link",
+        metavar="LINK",
+        nargs="?",
+        help="a Modbus or radio link of the configuration, a port (/dev/…), or a Bluetooth adapter (hci0, its address)",
+    )
     parser.add_argument("--units", type=_units, metavar="A-B", help="unit ids to ask, default 1-247")
-    parser.add_argument("--timeout", type=duration, metavar="TIME", help="per unit, or at each speed of a port")
-    parser.add_argument("--json", action="store_true", help="one JSON object a port or unit")
+    parser.add_argument(
+        "--timeout", type=duration, metavar="TIME", help="per unit, at each speed of a port, or in the air"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a port, device or unit")
 
 
 def run(args: Namespace) -> int:
     """Look, or ask."""
     if args.link is None:
-        if args.units is not None or args.timeout is not None:
-            raise ConfigError("--units and --timeout need a LINK to ask; name one of the configuration")
+        if args.units is not None:
+            raise ConfigError("--units need a LINK to ask; name one of the configuration")
+        from gateway.cli.scan_air import scan_any
+
         _ports(args.json)
+        asyncio.run(scan_any(args.timeout, args.json))
     elif args.link.startswith(("/", "tcp://")):
         if args.units is not None:
             raise ConfigError("--units are asked on a Modbus LINK of the configuration; a port is only listened to")
         from gateway.cli.listen import listen
 
         asyncio.run(listen(args.link, args.timeout, args.json))
+    elif _ADAPTER.fullmatch(args.link):
+        from gateway.cli.scan_air import scan_adapter
+
+        asyncio.run(scan_adapter(args.link, args.timeout, args.json))
     else:
         asyncio.run(_scan(args))
     return 0
@@ -69,14 +85,20 @@ async def _scan(args: Namespace) -> None:
     from gateway.cli import site
     from gateway.config import ModbusLinkConfig
     from gateway.links import open_link
+    from gateway.links.base import RadioLink
     from gateway.problem import or_known
 
     found = site.usable_site(args.config)
     config = found.links.get(args.link)
     if config is None:
         raise ConfigError(f"no link {args.link!r}; {or_known(args.link, found.links) or 'none is configured'}")
+    if config.shape is RadioLink:
+        from gateway.cli import radio, scan_air
+
+        await scan_air.scan(radio.configured(found, args.link), args.timeout, args.json)
+        return
     if not isinstance(config, ModbusLinkConfig):
-        raise ConfigError(f"{args.link} is no Modbus link; name one, or none for the ports of this host")
+        raise ConfigError(f"{args.link} is a serial line; `labgate scan PORT` listens to one")
     units = args.units or _UNITS
     within = config.timeout if args.timeout is None else args.timeout
     if not args.json:

@@ -13,9 +13,14 @@ from tests.gateway.links.test_ports import host, twins
 __all__ = ["host", "twins"]  # fixtures
 
 
+@pytest.fixture(autouse=True)
+def no_bluetooth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
+
+
 def test_ports_that_share_a_name_are_told_apart(twins: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scan"]) == 0
-    head, *rows, note = capsys.readouterr().out.splitlines()
+    head, *rows, note, air = capsys.readouterr().out.splitlines()
     stanzas = [row[head.index("PASTE") :] for row in rows]
     assert stanzas == [
         f'bus-1: {{modbus: "{twins}/dev/ttyS0", baudrate: 9600}}',
@@ -28,6 +33,7 @@ def test_ports_that_share_a_name_are_told_apart(twins: Path, capsys: pytest.Capt
         f"{twins}/dev/ttyUSB1 and {twins}/dev/ttyUSB2 share the name {shared}, which leads to one of them;"
         " the USB path tells them apart"
     )
+    assert air.startswith("the air cannot be heard: no D-Bus system bus (unix:path=/nonexistent/bus)")
 
 
 def test_what_is_to_be_pasted_is_a_link(twins: Path, capsys: pytest.CaptureFixture[str]) -> None:

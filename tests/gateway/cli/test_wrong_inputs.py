@@ -55,6 +55,13 @@ WRONG = [
     ("scan", ["panel", "--timeout", "soon"], SITE, 2, "write it like"),
     ("scan", ["--units", "1-3"], SITE, 2, "need a LINK"),
     ("scan", ["panel"], "", 2, "no such file"),
+    ("scan", ["hci0", "--timeout", "1s"], "", 1, "no D-Bus system bus"),
+    ("pair", [], "", 2, "ADDRESS"),
+    ("pair", ["CB:B8:33:4C:88"], "", 2, "write it like CB:B8:33:4C:88:4F"),
+    ("pair", ["CB:B8:33:4C:88:4F", "--passkey", "1234567"], "", 2, "six digits"),
+    ("pair", ["CB:B8:33:4C:88:4F", "--link", "panel"], SITE, 2, "panel is no radio link"),
+    ("pair", ["CB:B8:33:4C:88:4F", "--link", "radio"], SITE, 2, "no link 'radio'"),
+    ("pair", ["CB:B8:33:4C:88:4F"], "", 1, "no D-Bus system bus"),
     ("devices", ["--socket", "/nonexistent/s"], "", 1, "no gateway listens on /nonexistent/s"),
     ("devices", ["--jsn"], "", 2, "did you mean --json?"),
     ("devices", ["meter-1"], "", 2, "meter-1"),
@@ -107,7 +114,9 @@ def test_one_line_and_the_right_exit_code(
     if site:
         file.write_text(site)
     monkeypatch.chdir(tmp_path)
-    for name, value in environment(LABGATE_CONFIG=str(file)).items():
+    for name, value in environment(
+        LABGATE_CONFIG=str(file), DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={tmp_path}/none"
+    ).items():
         monkeypatch.setenv(name, value)
     try:
         ended = main(["--socket", str(tmp_path / "none.sock"), *filter(None, [command]), *arguments])
