@@ -1,7 +1,7 @@
 """A radio for tests: a private bus and a simulated BlueZ with one adapter, for an unmodified bleak in the test's loop.
 
-In a conftest: `from tests.radio import radio` and `__all__ = ["radio"]`. A fixture that opens links of its own must ask for
-`radio`, so that it ends before it: clients first, then what they speak to.
+In a conftest: `from tests.radio import radio` and `__all__ = ["radio"]`. A fixture that opens links of its own must ask
+for `radio`, so that it ends before it: clients first, then what they speak to.
 """
 
 import asyncio
@@ -88,7 +88,7 @@ def descriptors() -> dict[int, str]:
 async def until(condition: Callable[[], object], within: float = WITHIN) -> None:
     """Wait for what the loop brings about; fails when it has not by then."""
     async with asyncio.timeout(within):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - bleak tells nobody
             await asyncio.sleep(0.001)
 
 
