@@ -12,7 +12,13 @@ from simulators.settings import closest
 
 _HIGHEST_UNIT = 255  # 248 to 255 are reserved, and some boards are shipped with 255 all the same
 _PHASES = ("_l1", "_l2", "_l3")
-_WHOSE = {"slave": " (Modbus)", "connection": " (Modbus)", "speaker": " (not Modbus)", "happens": " (some)"}
+_WHOSE = {
+    "slave": " (Modbus)",
+    "connection": " (Modbus, radio)",
+    "speaker": " (not Modbus)",
+    "happens": " (some)",
+    "radio": " (radio)",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -58,7 +64,8 @@ def parser(prog: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=prog,
         description="Puts a simulated device on a real wire: a pseudo-terminal, or with --port a TCP\n"
-        "port of 127.0.0.1. The first line it prints says how to reach it. It ends with SIGTERM, Ctrl-C or its parent.",
+        "port of 127.0.0.1; one with a radio (ble_...) behind a bluetoothd on a D-Bus of its own, several as\n"
+        "ble_tag+ble_strap. The first line it prints says how to reach it. It ends with SIGTERM, Ctrl-C or its parent.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -83,7 +90,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         metavar="K=V",
         action="append",
         default=[],
-        help="pins a quantity, or what else is named below; devices=10: ten wires of them",
+        help="pins a quantity, or what else is named below; devices=10: ten of them, on ten wires or one radio",
     )
     add("--fault", metavar="WHAT", action="append", default=[], help="such as 'late 200ms every 3', see below")
     add("--truth", metavar="FILE", type=Path, help="appends every value ever given, as JSON lines")
@@ -101,6 +108,7 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Name
         raise ValueError(f"what is {unknown[0]!r}? {advice}")
     if not options.name:
         raise ValueError(f"name a simulator: {', '.join(simulators())}")
+    options.name = options.name.replace("-", "_")
     if options.link and options.port is not None:
         raise ValueError("--link names a pseudo-terminal, --port asks for TCP; use one of them")
     return options

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from simulators.modbus_slave import Slave
-from simulators.peripherals._sensor import Sensor
 from simulators.settings import Settings, closest
 from simulators.speaker import Speaker
+
+if TYPE_CHECKING:
+    from simulators.peripherals._sensor import Sensor  # brings dbus_fast, which only a radio needs
 
 
 class Described(Protocol):
@@ -36,7 +38,7 @@ class SpeakerSimulator(Described, Protocol):
 class PeripheralSimulator(Described, Protocol):
     """What a file in peripherals/ gives."""
 
-    def build(self, seed: int, settings: Settings) -> Sensor:
+    def build(self, seed: int, settings: Settings) -> "Sensor":
         """One peripheral. Raises ValueError, with one line for people, for a setting that cannot be."""
         ...
 
@@ -61,8 +63,30 @@ def simulators() -> list[str]:
     return sorted(slaves() + speakers() + peripherals())
 
 
+def kinds(name: str) -> list[str]:
+    """The peripherals of a radio that `name` says, as ble_tag+ble_strap; none where it says another simulator.
+
+    Raises ValueError where one of several is no peripheral.
+    """
+    names = name.split("+")
+    for one in names if len(names) > 1 else ():
+        if one not in peripherals():
+            raise ValueError(f"{one!r} is no peripheral, which + puts on one radio; {closest(one, peripherals())}")
+    return names if names[0] in peripherals() else []
+
+
+class _Together:
+    """Several peripherals on one radio."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        settings = dict.fromkeys(setting for name in names for setting in load_peripheral(name).SETTINGS)
+        self.SETTINGS: Sequence[str] = list(settings)
+
+
 def described(name: str) -> Described:
-    """The simulator `name`. Raises ValueError where there is none."""
+    """The simulator `name`, or several peripherals. Raises ValueError where there is none."""
+    if len(kinds(name)) > 1:
+        return _Together(kinds(name))
     if name in peripherals():
         return load_peripheral(name)
     return load_speaker(name) if name in speakers() else load(name)

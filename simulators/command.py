@@ -1,4 +1,4 @@
-"""`labgate simulate`: one simulated device, or several of a kind, on one real wire or several."""
+"""`labgate simulate`: one simulated device, or several of a kind, on one real wire or several, or on a radio."""
 
 import argparse
 import asyncio
@@ -14,9 +14,10 @@ from itertools import count
 from random import Random
 
 from simulators.arguments import parse, parser, settings
-from simulators.catalog import described, load, load_speaker, speakers
+from simulators.catalog import described, kinds, load, load_speaker, speakers
 from simulators.faults import Fault, of_unit, parse_fault
 from simulators.line import Line
+from simulators.radio import ADAPTER, Radio, radio
 from simulators.serial_port import serial_server, serial_terminal
 from simulators.settings import Settings, closest, whole_number
 from simulators.speaker import Speaker
@@ -25,14 +26,19 @@ from simulators.voice import Voice
 from simulators.wire import Station, Stations, pseudo_terminal, tcp_port
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_MOST_DEVICES = 1000  # wires
+_MOST_DEVICES = 1000  # wires, or peripherals of a kind
+
+Wired = dict[int, Station] | Voice | Radio
+"""What is at the other end of one wire, or of the bus of a radio."""
 
 
-def _wires(options: argparse.Namespace) -> Sequence[dict[int, Station] | Voice]:
+def _wires(options: argparse.Namespace) -> Sequence[Wired]:
     """The devices that were asked for, wire by wire. Raises ValueError with one line for people."""
     simulator = described(options.name)
     known = settings(simulator, options.name, options.set)
     devices = whole_number(known, "devices", 1, _MOST_DEVICES)
+    if kinds(options.name):
+        return [radio(options, known, devices)]
     if devices > 1 and options.link:
         raise ValueError("--link can name one wire only; leave --link or devices out")
     if options.port and options.port + devices - 1 > 65535:
@@ -82,8 +88,9 @@ def _fault_of(options: argparse.Namespace, speaker: Speaker, text: str) -> Fault
     """A fault of a device that speaks. Raises ValueError with one line for people."""
     fault = parse_fault(text)
     needs, name = fault.kind.needs, text.split()[0]
-    if needs in ("slave", "connection"):
-        raise ValueError(f"fault {text!r} is for Modbus, and {options.name} speaks otherwise; try mute, cut or unplug")
+    if needs in ("slave", "connection", "radio"):
+        whom = "a radio" if needs == "radio" else "Modbus"
+        raise ValueError(f"fault {text!r} is for {whom}, and {options.name} speaks otherwise; try mute, cut or unplug")
     if needs == "rtu" and not speaker.checked:
         raise ValueError(f"fault {text!r} needs a checksum, and {options.name} has none; try cut or noise")
     if needs == "happens" and name not in speaker.can_happen:
@@ -100,7 +107,7 @@ def _faults(options: argparse.Namespace) -> dict[int, list[Fault]]:
     for text in options.fault:
         only, what = of_unit(text)
         kind = parse_fault(what).kind
-        if kind.needs in ("speaker", "happens"):
+        if kind.needs in ("speaker", "happens", "radio"):
             raise ValueError(f"fault {what!r} is not for Modbus, which {options.name} speaks; try mute or drop")
         if kind.needs == "connection" and options.port is None:
             raise ValueError(f"fault {what!r} closes a TCP connection, and a pseudo-terminal has none; add --port 0")
@@ -114,9 +121,11 @@ def _faults(options: argparse.Namespace) -> dict[int, list[Fault]]:
 
 
 def _wire(
-    options: argparse.Namespace, place: int, devices: Stations | Voice, line: Line | None
+    options: argparse.Namespace, place: int, devices: Stations | Voice | Radio, line: Line | None
 ) -> AbstractAsyncContextManager[str]:
     port = options.port + place if options.port else options.port
+    if isinstance(devices, Radio):
+        return devices.on_the_air()
     if isinstance(devices, Voice):
         return serial_terminal(devices, options.link) if port is None else serial_server(devices, port)
     if port is None:
@@ -124,7 +133,7 @@ def _wire(
     return tcp_port(devices, port, options.rtu, line=line)
 
 
-async def _serve(options: argparse.Namespace, wires: Sequence[dict[int, Station] | Voice]) -> None:
+async def _serve(options: argparse.Namespace, wires: Sequence[Wired]) -> None:
     """Serves until told to end. Raises OSError where a wire cannot be had."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -132,20 +141,30 @@ async def _serve(options: argparse.Namespace, wires: Sequence[dict[int, Station]
     async with AsyncExitStack() as stack:
         urls, lines = [], []
         for place, devices in enumerate(wires):
-            paced = options.baudrate and not isinstance(devices, Voice)
+            paced = options.baudrate and isinstance(devices, dict)
             line = Line(options.baudrate, options.parity, options.stopbits) if paced else None
             urls.append(await stack.enter_async_context(_wire(options, place, devices, line)))
             lines.append(line)
         if options.json:
             several = {"urls": urls} if len(urls) > 1 else {}
-            _say({"ready": True, "url": urls[0], **several, "pid": os.getpid()})
+            _say({"ready": True, "url": urls[0], **several, **_on_air(wires[0]), "pid": os.getpid()})
+        elif isinstance(wires[0], Radio):
+            print(wires[0].introduction(urls[0]), flush=True)
         else:
             units = f", unit id {', '.join(map(str, options.unit_id))}" if options.unit_id else ""
             print("\n".join(f"{url}  {options.name}{units}" for url in urls), flush=True)
         await stop.wait()
         for url, line, devices in zip(urls, lines, wires, strict=True):
-            if options.json and line and not isinstance(devices, Voice):
+            if options.json and line and isinstance(devices, dict):
                 _say({"url": url, **line.report(), "asked": {unit: s.asked for unit, s in devices.items()}})
+
+
+def _on_air(devices: Wired) -> dict[str, object]:
+    """What else the first line says of a radio."""
+    if not isinstance(devices, Radio):
+        return {}
+    several = {"addresses": devices.addresses} if len(devices.addresses) > 1 else {}
+    return {"adapter": ADAPTER, "address": devices.addresses[0], **several}
 
 
 def _say(what: Mapping[str, object]) -> None:
@@ -179,14 +198,15 @@ def main(argv: Sequence[str], prog: str = "python -m simulators") -> int:
         print(f"{prog}: cannot write {options.truth}: {error.strerror}", file=sys.stderr)
         return 2
     for devices in wires:
-        for one in [devices] if isinstance(devices, Voice) else devices.values():
+        for one in devices.values() if isinstance(devices, dict) else [devices]:
             one.truth = truth
     try:
         if _end_with_parent():
             asyncio.run(_serve(options, wires))
     except OSError as error:
         where = options.link if options.port is None else f"port {options.port} of 127.0.0.1"
-        print(f"{prog}: cannot open {where or 'a pseudo-terminal'}: {_reason(error)}", file=sys.stderr)
+        wire = "a bus of its own" if isinstance(wires[0], Radio) else "a pseudo-terminal"
+        print(f"{prog}: cannot open {where or wire}: {_reason(error)}", file=sys.stderr)
         return 1
     finally:
         if truth:

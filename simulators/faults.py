@@ -30,9 +30,13 @@ class Outcome:
     hang_up: bool = False  # and the connection with it
     foreign: str = ""  # "instead" or "first": a frame of another unit, instead of the own one or before it
     noise: bool = False  # a few bytes before or after the frame
-    unplug: float | None = None  # seconds until the port is back, under another name
+    unplug: float | None = None  # seconds until the port is back, under another name, or the adapter
     mid: bool = False  # it goes in the middle of a frame
     reset: bool = False  # the device starts anew, and says so
+    away: float | None = None  # seconds that it is out of reach of the radio
+    off: float | None = None  # seconds that the adapter is switched off
+    kill: float | None = None  # seconds that bluetoothd does not run
+    deaf: bool = False  # the adapter hears nothing
     happens: set[str] = field(default_factory=set)  # to the device itself
     illegal: list[tuple[int, int, int]] = field(default_factory=list)  # function (0: any), first and last address
 
@@ -111,6 +115,15 @@ def _unplug(words: Sequence[str]) -> Strike:
     return _set(unplug=duration(words[0]), mid=len(words) > 1)
 
 
+def _lasting(name: str) -> Callable[[Sequence[str]], Strike]:
+    def read(words: Sequence[str]) -> Strike:
+        if len(words) != 1:
+            raise ValueError("wants a time")
+        return _set(**{name: duration(words[0])})
+
+    return read
+
+
 def _happens(name: str) -> Callable[[Sequence[str]], Strike]:
     def read(words: Sequence[str]) -> Strike:
         if words:
@@ -123,7 +136,7 @@ def _happens(name: str) -> Callable[[Sequence[str]], Strike]:
 class Kind(NamedTuple):
     """A kind of fault: how it is written, what it does in a few words, how its arguments are read (ValueError where
     they cannot be), and what it needs: "rtu" a checksum, "connection" something to close, "slave" a Modbus slave,
-    "speaker" a device that is none, "happens" one to which this can happen."""
+    "speaker" a device that is none, "happens" one to which this can happen, "radio" a radio."""
 
     usage: str
     does: str
@@ -145,6 +158,10 @@ KINDS = {
     "noise": Kind("noise", "random bytes before or after the answer", _plain(noise=True)),
     "drop": Kind("drop [mid]", "the connection is closed, in mid-answer with mid", _drop, "connection"),
     "unplug": Kind("unplug 2s [mid]", "pulled out, in mid-frame with mid; back under another name", _unplug, "speaker"),
+    "away": Kind("away 10s", "a peripheral is out of reach for so long", _lasting("away"), "radio"),
+    "off": Kind("off 5s", "the adapter is switched off", _lasting("off"), "radio"),
+    "kill": Kind("kill 5s", "bluetoothd is killed, and starts again", _lasting("kill"), "radio"),
+    "deaf": Kind("deaf", "the adapter hears nothing, and no error says so", _plain(deaf=True), "radio"),
     "reset": Kind("reset", "starts anew, with its banner", _plain(reset=True), "speaker"),
     "novalue": Kind("novalue", "says that it has none: no fix, 9.91E37, failed", _happens("novalue"), "happens"),
     "overload": Kind("overload", "has more on it than it can measure", _happens("overload"), "happens"),
