@@ -1,16 +1,12 @@
-"""A serial line: a port of this host, or a serial server over TCP. The only user of pyserial, which opens ports.
+"""A serial line: a port of this host, or a serial server over TCP.
 
 Whoever listens has an ear of its own on the line; who asks takes turns, and hears the first frame that comes.
 """
 
 import asyncio
-import contextlib
-import os
 import termios
 from collections.abc import Callable
 from functools import partial
-
-import serial
 
 from gateway.config_serial import SerialLinkConfig
 from gateway.errors import LinkError
@@ -21,11 +17,9 @@ from gateway.links.framing import Framing
 from gateway.links.parser import Parser
 from gateway.links.ports import find_port
 from gateway.links.refusals import connection_refused, port_refused
+from gateway.links.serial_wire import Connection, Port
 
-CHUNK = 4096  # bytes read at once: others have their turn in between
 KEPT = 512  # bytes of what came unasked, for a text
-# s between reads of who prints line upon line: a wake-up costs more than a line, and USB adapters gather for 16 ms
-REST = 0.04
 
 
 class SerialLine:
@@ -37,7 +31,7 @@ class SerialLine:
         self._config = config
         self._turns = Arbiter()
         self._opening = asyncio.Lock()
-        self._wire: _Port | _Connection | None = None
+        self._wire: Port | Connection | None = None
         self._was_there = False
         self._ears: dict[str, Ear] = {}
         self._parser: Parser | None = None  # of the answer that is waited for
@@ -136,7 +130,7 @@ class SerialLine:
                 else:
                     where = config.serial
                     path = where if isinstance(where, str) else find_port(where, self.name)
-                    self._wire = _Port(path, config, self._came, lambda: self._lost(self._gone()))
+                    self._wire = Port(path, config, self._came, lambda: self._lost(self._gone()))
             except (LinkError, OSError, ValueError, termios.error) as error:
                 told = error if isinstance(error, LinkError) else port_refused(error, self.name, str(config.serial))
                 if self._was_there and told.reason == "missing":
@@ -146,12 +140,12 @@ class SerialLine:
             for ear in self._ears.values():
                 ear.opened()
 
-    async def _connect(self, host: str, port: int) -> "_Connection":
+    async def _connect(self, host: str, port: int) -> Connection:
         within = self._config.timeout
         try:
             async with asyncio.timeout(within):
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: _Connection(self._came, lambda: self._lost(self._gone())), host, port
+                    lambda: Connection(self._came, lambda: self._lost(self._gone())), host, port
                 )
         except OSError as error:
             raise connection_refused(error, self.name, host, port, within) from None
@@ -196,95 +190,3 @@ class SerialLine:
             return LinkError(text, "garbled")
         text = f"no answer within {within * 1000:g} ms: link {self.name}; check cable, speed, and that it is on"
         return LinkError(text, "timeout")
-
-
-class _Port:
-    """An open port. `came(data)` returns whether the next read may wait; `lost()` when it was unplugged."""
-
-    def __init__(
-        self, path: str, config: SerialLinkConfig, came: Callable[[bytes], bool], lost: Callable[[], None]
-    ) -> None:
-        """Raises OSError (SerialException is one), ValueError and termios.error."""
-        port = serial.Serial(exclusive=True, timeout=0)
-        port.port, port.baudrate, port.bytesize = path, config.baudrate, config.bytesize
-        port.parity, port.stopbits = config.parity, config.stopbits
-        port.dtr, port.rts = config.dtr, config.rts
-        port.open()
-        self._port, self._fd = port, port.fileno()
-        self._came, self._lost = came, lost
-        self._rest: asyncio.TimerHandle | None = None
-        attributes = termios.tcgetattr(self._fd)
-        attributes[2] &= ~termios.HUPCL  # DTR stays as it is when we go: opening again does not reset the board
-        attributes[6][termios.VMIN] = 1  # else nothing to read and unplugged look alike
-        termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
-        asyncio.get_running_loop().add_reader(self._fd, self._read)
-
-    def _read(self) -> None:
-        try:
-            data = os.read(self._fd, CHUNK)
-        except BlockingIOError:
-            self._listen()
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._lost()
-        elif self._came(data) and len(data) < CHUNK // 2:
-            self._take_a_rest()
-        else:
-            self._listen()
-
-    def _take_a_rest(self) -> None:
-        """Read what comes next together with what comes after it, at an instant that all ports share."""
-        loop = asyncio.get_running_loop()
-        if self._rest is None:
-            loop.remove_reader(self._fd)
-        self._rest = loop.call_at((loop.time() // REST + 1) * REST, self._read)
-
-    def _listen(self) -> None:
-        if self._rest is not None:
-            self._rest = None
-            asyncio.get_running_loop().add_reader(self._fd, self._read)
-
-    def send(self, data: bytes) -> None:
-        """Write all of it; requests are short. Raises OSError."""
-        while data:
-            data = data[os.write(self._fd, data) :]
-
-    def close(self) -> None:
-        """Let go; what is not sent yet is not waited for."""
-        if self._rest is not None:
-            self._rest.cancel()
-        asyncio.get_running_loop().remove_reader(self._fd)
-        with contextlib.suppress(OSError, termios.error):
-            termios.tcflush(self._fd, termios.TCOFLUSH)
-        with contextlib.suppress(OSError):
-            self._port.close()
-
-
-class _Connection(asyncio.Protocol):
-    """A connection to a serial server."""
-
-    def __init__(self, came: Callable[[bytes], bool], lost: Callable[[], None]) -> None:
-        self._came, self._lost = came, lost
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio.Protocol."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        """See asyncio.Protocol."""
-        self._came(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio.Protocol."""
-        self._lost()
-
-    def send(self, data: bytes) -> None:
-        """Send it."""
-        self._transport.write(data)
-
-    def close(self) -> None:
-        """Let go."""
-        self._transport.abort()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import tty
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from gateway.links.ear import WAITING
 from gateway.links.framing import Lines, Quiet
 from gateway.links.ports import find_port
 from gateway.links.serial import SerialLine
+from gateway.links.serial_wire import REST
 from tests.gateway.links.modbus_peers import ADDRESS
 
 Make = Callable[..., SerialLine]
@@ -258,6 +260,104 @@ async def test_a_serial_server(line: Make) -> None:
     server.close()
     await server.wait_closed()
     assert (await fails(desk.frames("board", LINES, 1))).reason == "refused"
+
+
+# Who prints line upon line is not read line by line
+
+
+@pytest.fixture(params=["port", "server"])
+async def printer(
+    request: pytest.FixtureRequest, line: Make, board: Callable[..., Board]
+) -> AsyncIterator[tuple[SerialLine, Callable[[bytes], None], asyncio.Queue[bytes]]]:
+    """An open line, what makes the other end of it speak, and what that end heard."""
+    if request.param == "port":
+        one = board()
+        desk = line(one.path)
+        await desk.frames("board", LINES, 0.001)
+        yield desk, one.say, one.heard
+        return
+    connected: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+    asked = asyncio.Queue[bytes]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set_result(writer)
+        while data := await reader.read(100):
+            asked.put_nowait(data)
+        writer.close()
+
+    async with await asyncio.start_server(serve, ADDRESS, 0) as server:
+        desk = line(f"tcp://{ADDRESS}:{server.sockets[0].getsockname()[1]}")
+        await desk.frames("board", LINES, 0.001)
+        yield desk, (await connected).write, asked
+        await desk.close()
+
+
+async def a_rest_would_last(loop: asyncio.AbstractEventLoop) -> None:
+    """Until all of a rest is still to come."""
+    await asyncio.sleep(REST - loop.time() % REST + 0.001)
+
+
+async def test_line_upon_line_is_read_together(printer: Any) -> None:
+    desk, say, _ = printer
+    reads: list[bytes] = []
+    desk.trace = lambda mark, data, _: reads.append(data)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for n in range(100):
+        say(b"%d\n" % n)
+        await asyncio.sleep(0.003)
+    assert await heard(desk, 99) == [b"%d" % n for n in range(1, 100)]  # before the first there may have been more
+    assert len(reads) <= (loop.time() - began) / REST + 5
+
+
+async def test_the_first_line_after_a_silence_is_read_at_once(printer: Any) -> None:
+    desk, say, _ = printer
+    say(b"-\n")
+    loop, took = asyncio.get_running_loop(), []
+    for _ in range(5):
+        await asyncio.sleep(2 * REST)
+        await a_rest_would_last(loop)
+        began = loop.time()
+        say(b"t=20\n")
+        assert await heard(desk, 1) == [b"t=20"]
+        took.append(loop.time() - began)
+    assert min(took) < REST / 4
+
+
+async def test_an_answer_is_read_at_once_also_of_who_prints(printer: Any) -> None:
+    desk, say, asked = printer
+    say(b"-\n")
+    loop, took = asyncio.get_running_loop(), []
+    for _ in range(5):
+        await a_rest_would_last(loop)
+        say(b"t=20\n")
+        await heard(desk, 1)  # now it rests
+        began = loop.time()
+        asking = asyncio.create_task(desk.ask(b"?\n", LINES))
+        await asked.get()
+        say(b"!\n")
+        assert await asking == b"!"
+        took.append(loop.time() - began)
+        await heard(desk, 1)
+    assert min(took) < REST / 4
+
+
+async def test_a_connection_whose_other_end_lost_its_power_is_found_out(line: Make) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, ADDRESS, 0) as server:
+        desk = line(f"tcp://{ADDRESS}:{server.sockets[0].getsockname()[1]}")
+        await desk.frames("board", LINES, 0.001)
+        wire = desk._wire._transport.get_extra_info("socket")  # a power cut cannot be had on loopback
+        assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        idle, every, times = (
+            wire.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert idle + every * times <= 30
+        await desk.close()
 
 
 def test_a_port_is_found_by_what_is_plugged_in_and_where(usb_ports: None) -> None:
