@@ -16,7 +16,7 @@ from pydantic import (
 from gateway import Options, Peer
 
 BASE = "-0000-1000-8000-00805f9b34fb"  # Bluetooth Core Specification, Volume 3, Part B, 2.5.1
-_ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")
+ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")
 _SHORT = re.compile(r"(0x)?([0-9a-f]{4}|[0-9a-f]{8})")
 _LONG = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -45,7 +45,7 @@ Uuid = Annotated[str, BeforeValidator(_uuid), WithJsonSchema({"type": "string", 
 
 
 def _address(address: str) -> str:
-    if not _ADDRESS.fullmatch(address.upper()):
+    if not ADDRESS.fullmatch(address.upper()):
         raise ValueError(f'{address!r} is not the address of a Bluetooth device; write it like "CB:B8:33:4C:88:4F"')
     return address.upper()
 
