@@ -1,0 +1,266 @@
+"""bluetoothd over D-Bus, on a simulated one behind a real dbus-daemon: what there is, what changes, what is refused."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.errors import LinkError
+from gateway.links.bluez import AdapterInfo, Bluez
+from simulators.bluez.model import Peripheral
+from tests.radio import ADAPTER, Adverts, Radio, radio, until
+
+__all__ = ["radio"]  # a fixture
+
+OTHER = "00:1A:7D:DA:71:13"
+TAG = "CB:B8:33:4C:88:4F"
+
+
+class Watched(Bluez):
+    """Counts how often it tells of a change."""
+
+    def __init__(self) -> None:
+        super().__init__("radio", self._count)
+        self.changes = 0
+
+    def _count(self) -> None:
+        self.changes += 1
+
+    @property
+    def only(self) -> AdapterInfo:
+        (adapter,) = self.adapters()
+        return adapter
+
+
+@pytest.fixture
+async def bluez(radio: Radio) -> AsyncIterator[Watched]:
+    """Connected to the simulated bluetoothd."""
+    watched = Watched()
+    await watched.open()
+    yield watched
+    await watched.close()
+
+
+def refused(reason: str, *parts: str) -> Any:
+    """A LinkError of one line that says what, where and what to do."""
+
+    def fits(error: LinkError) -> bool:
+        text = str(error)
+        return (
+            error.reason == reason and "\n" not in text and ": link radio; " in text and all(p in text for p in parts)
+        )
+
+    return pytest.raises(LinkError, check=fits)
+
+
+async def test_adapters_are_found_by_address_and_by_index(radio: Radio, bluez: Watched) -> None:
+    radio.bluez.add_adapter(OTHER, index=10, powered=False)
+    await until(lambda: len(bluez.adapters()) == 2)
+    first, second = bluez.adapters()
+    assert (first.address, first.index, first.powered, first.blocked) == (ADAPTER, "hci0", True, False)
+    assert (second.address, second.index, second.powered) == (OTHER, "hci10", False)
+    assert bluez.find(OTHER) == bluez.find("hci10") == second
+    with refused("missing", "no Bluetooth adapter hci1:", f"{ADAPTER} (hci0), {OTHER} (hci10)"):
+        bluez.find("hci1")
+
+
+async def test_every_change_is_told_and_adverts_are_none(radio: Radio, bluez: Watched) -> None:
+    radio.adapter.power_off()
+    await until(lambda: not bluez.only.powered)
+    radio.adapter.power_on()
+    await until(lambda: bluez.only.powered)
+    radio.adapter.unplug()
+    await until(lambda: not bluez.adapters())
+    radio.adapter.plug(index=3)
+    await until(lambda: [a.index for a in bluez.adapters()] == ["hci3"])
+    told = bluez.changes
+    assert told == 4
+    radio.add(Peripheral(TAG, "tag", interval=0.01, manufacturer_data={0x0499: b"\x05"}))
+    async with Adverts(bluez={"adapter": "hci3"}) as heard:
+        await heard.until(5)
+    assert bluez.changes == told
+
+
+async def test_power_is_switched(radio: Radio, bluez: Watched) -> None:
+    await bluez.set_powered(bluez.only, False)
+    await until(lambda: not bluez.only.powered)
+    assert not radio.adapter.powered
+    await bluez.set_powered(bluez.only, True)
+    await until(lambda: bluez.only.powered)
+    radio.adapter.power_off()
+    radio.adapter.blocked = True
+    with refused("refused", "hci0 cannot be switched on", "rfkill unblock"):
+        await bluez.set_powered(bluez.only, True)
+    gone = bluez.only
+    radio.adapter.unplug()
+    with refused("unplugged", "hci0 cannot be switched on"):
+        await bluez.set_powered(gone, True)
+
+
+async def test_a_bluetoothd_that_ends_and_comes_back(radio: Radio, bluez: Watched) -> None:
+    for end in (radio.bluez.kill, radio.bluez.stop):
+        done = end()
+        if done is not None:
+            await done
+        await until(lambda: not bluez.running)
+        assert bluez.adapters() == []
+        with refused("missing", "bluetoothd does not run"):
+            bluez.find(ADAPTER)
+        with refused("missing", "bluetoothd does not run"):
+            await bluez.connected(AdapterInfo("/org/bluez/hci0", ADAPTER, True))
+        await bluez.open()  # asks the bus to start it, which this one cannot
+        assert not bluez.running
+        told = bluez.changes
+        await radio.bluez.start()
+        await until(lambda: bluez.running and bluez.adapters())
+        assert bluez.changes > told
+
+
+async def test_a_bluetoothd_that_comes_up_slowly(radio: Radio, bluez: Watched) -> None:
+    radio.bluez.kill()
+    await radio.bluez.start(slow=0.05)
+    await until(lambda: bluez.running)
+    assert bluez.adapters() == []
+    await until(lambda: bluez.only.powered if bluez.adapters() else False)
+
+
+async def test_a_bluetoothd_there_was_none_of(radio: Radio) -> None:
+    radio.bluez.kill()
+    watched = Watched()
+    try:
+        await watched.open()
+        assert not watched.running
+        await radio.bluez.start()
+        await until(lambda: watched.running and watched.adapters())
+    finally:
+        await watched.close()
+
+
+async def test_the_bus_is_lost_and_found_again(radio: Radio, bluez: Watched) -> None:
+    await radio.bus.kill()
+    await until(lambda: not bluez.running)
+    assert (bluez.adapters(), bluez.changes) == ([], 1)
+    with refused("missing", "the D-Bus system bus is gone"):
+        await bluez.remove(AdapterInfo("/org/bluez/hci0", ADAPTER, True), TAG)
+    with refused("missing", "no D-Bus system bus (unix:path="):
+        await bluez.open()
+    await radio.bus.start()
+    await radio.bluez.start()
+    await asyncio.gather(bluez.open(), bluez.open(), bluez.open())  # several ears ask at once
+    assert bluez.only.address == ADAPTER
+
+
+@pytest.mark.parametrize(
+    ("address", "reason", "said"),
+    [
+        ("unix:path=/nonexistent/bus", "missing", "(unix:path=/nonexistent/bus): No such file or directory"),
+        ("the bus", "missing", "DBUS_SYSTEM_BUS_ADDRESS is no address of a bus: the bus"),
+        ("unix:path={silent}", "missing", "does not answer"),
+        ("unix:path={hangs_up}", "permission", "does not let this user in"),
+    ],
+)
+async def test_no_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, reason: str, said: str) -> None:
+    monkeypatch.setattr("gateway.links.dbus.WITHIN", 0.05)
+    ended = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        ended.set()
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.close()
+        ended.set()
+
+    monkeypatch.chdir(tmp_path)
+    async with (
+        await asyncio.start_unix_server(silent, "silent"),
+        await asyncio.start_unix_server(hang_up, "hangs_up"),
+    ):
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address.format(silent="silent", hangs_up="hangs_up"))
+        bluez = Bluez("radio")
+        with refused(reason, said):
+            await bluez.open()
+        await bluez.close()
+        if "{" in address:
+            await ended.wait()
+
+
+async def test_who_is_connected_and_hung_up_on(radio: Radio, bluez: Watched) -> None:
+    strap, tag = Peripheral("A0:9E:1A:00:00:01"), Peripheral(TAG)
+    radio.add(strap, tag)
+    assert await bluez.connected(bluez.only) == []
+    radio.adapter.leave_connected(strap)
+    assert await bluez.connected(bluez.only) == [strap.address]
+    await bluez.disconnect(bluez.only, strap.address)
+    await until(lambda: not strap.connected)
+    assert await bluez.connected(bluez.only) == []
+    with refused("unplugged", f"{TAG} cannot be disconnected"):
+        await bluez.disconnect(bluez.only, TAG)
+
+
+async def test_a_device_is_removed(radio: Radio, bluez: Watched) -> None:
+    strap = Peripheral("A0:9E:1A:00:00:01")
+    radio.add(strap)
+    radio.adapter.leave_connected(strap)
+    await bluez.remove(bluez.only, strap.address)
+    assert not strap.connected
+    assert strap.address not in radio.adapter.devices
+    await bluez.remove(bluez.only, strap.address)  # it is not known: fine
+    radio.adapter.power_off()
+    with refused("refused", f"{strap.address} cannot be removed", "the adapter is off"):
+        await bluez.remove(bluez.only, strap.address)
+
+
+async def test_who_is_bonded(radio: Radio, bluez: Watched) -> None:
+    strap = Peripheral("A0:9E:1A:00:00:01")
+    radio.add(strap)
+    assert not await bluez.is_bonded(bluez.only, strap.address)  # not known at all
+    device = radio.adapter.leave_connected(strap)
+    assert not await bluez.is_bonded(bluez.only, strap.address)
+    device.set_bond(True)
+    assert await bluez.is_bonded(bluez.only, strap.address)
+
+
+async def test_nothing_is_asked_of_a_bus_that_is_lost(radio: Radio, bluez: Watched) -> None:
+    """dbus-fast would take its old descriptor, which is another's by now, out of the loop."""
+    lost: Any = bluez._bus._bus
+    number = lost._fd
+    lost._finalize(EOFError())  # as in the turn of the loop in which the end is read
+    with ExitStack() as stack:
+        ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
+        assert number in (ours.fileno(), theirs.fileno())
+        ours, theirs = (ours, theirs) if ours.fileno() == number else (theirs, ours)
+        heard = asyncio.Event()
+        asyncio.get_running_loop().add_reader(ours, heard.set)
+        with refused("missing", "the D-Bus system bus is gone"):
+            await bluez.connected(AdapterInfo("/org/bluez/hci0", ADAPTER, True))
+        theirs.send(b"x")
+        await asyncio.wait_for(heard.wait(), 1.0)
+        asyncio.get_running_loop().remove_reader(ours)
+
+
+async def test_a_bluetoothd_that_hangs_is_told(radio: Radio, bluez: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.links.bluez._LONG", 0.05)
+    strap = Peripheral("A0:9E:1A:00:00:01")
+    radio.add(strap)
+    radio.adapter.leave_connected(strap)
+    radio.bluez.times.disconnect = 60.0
+    with refused("timeout", "org.bluez does not answer Disconnect"):
+        await bluez.disconnect(bluez.only, strap.address)
+
+
+async def test_an_adapter_is_known_to_the_second_who_asks(radio: Radio) -> None:
+    """Two links, two connections: what one lets go of, the other keeps."""
+    one, other = Bluez("radio"), Bluez("radio-2")
+    await asyncio.gather(one.open(), other.open())
+    await one.close()
+    assert (one.running, other.running) == (False, True)
+    assert [a.address for a in other.adapters()] == [ADAPTER]
+    await other.close()
+    await other.close()
