@@ -59,9 +59,9 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         for home in (
             "errors",
+            "links.air",  # before reading, whose Value is another
             "reading",
             "links.base",
-            "links.air",
             "links.framing",
             "links.parser",
             "links.checksums",
