@@ -65,7 +65,7 @@ class Account:
     def highest(self) -> int:
         """The highest number that is known to have been taken."""
         told = [self.received, *self.declared.values()]
-        return max(self.kept, self.last, *(last for spans in told for _, last in list(spans)[-1:]))
+        return max(self.kept, self.last, *(last for spans in told for _, last in spans))
 
 
 @dataclass(frozen=True)
