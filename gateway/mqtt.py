@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from gateway.errors import LinkError
-from gateway.mqtt_client import V5, V311, Client, Subscription, Verdict, Will
+from gateway.mqtt_client import V5, V311, Client, Heard, Subscription, Verdict, Will
 
 if TYPE_CHECKING:
     from gateway.config import HubConfig
 
-__all__ = ["Session", "Verdict", "Will", "connect", "subscribe"]
+__all__ = ["Session", "Verdict", "Will", "connect", "listen", "subscribe"]
 
 CONNECT_WITHIN = 10.0  # s, from name look-up to CONNACK
 PATIENCE = 1.0  # s of silence after CONNECT with MQTT 5, then it is asked in another way
@@ -99,9 +99,17 @@ async def _refuses_v5(hub: "HubConfig", deadline: float) -> bool:
     return bare.refuses_v5
 
 
-def subscribe(url: str, topic: str, received: Callable[[str, bytes], None]) -> Subscription:
-    """Hear `topic` (wildcards allowed) at mqtt://HOST:PORT until `close`; blocks until subscribed. Raises LinkError.
+def listen(hub: "HubConfig", topics: list[str], heard: Heard, back: Callable[[], None]) -> Subscription:
+    """Hear topics (wildcards allowed) until `close`; blocks until subscribed. Raises LinkError.
 
-    `received` gets topic and payload, in another thread. For the demo and for tests.
+    `heard` gets topic, payload and whether it was retained; `back` is called when a lost connection is there again,
+    before what is heard on it: what came meanwhile was missed. Both are called in another thread.
     """
-    return Subscription(url, topic, received)
+    return Subscription(hub, topics, heard, back)
+
+
+def subscribe(url: str, topic: str, received: Callable[[str, bytes], None]) -> Subscription:
+    """`listen` to one topic at mqtt://HOST:PORT, for the demo and for tests."""
+    from gateway.config_models import HubConfig
+
+    return listen(HubConfig(url=url), [topic], lambda topic, payload, _: received(topic, payload), lambda: None)

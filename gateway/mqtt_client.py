@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import math
+import queue
+import secrets
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 import aiomqtt
 import paho.mqtt.client as paho
@@ -29,6 +29,7 @@ FAILURE = 0x80  # reason codes from here on are refusals
 CLOSED, BROKE = "closed by the gateway", "the connection to the hub broke"
 
 Verdict = Callable[[int | None], None]
+Heard = Callable[[str, bytes, bool], None]  # topic, payload, retained
 
 _silent = logging.getLogger("labgate.aiomqtt")
 _silent.disabled = True  # what matters reaches people as a LinkError or as Session.ended
@@ -231,24 +232,45 @@ class Client(aiomqtt.Client):
 
 
 class Subscription:
-    """Hears topics in a thread of its own and comes back by itself; for the demo and for tests, not for the daemon."""
+    """Hears topics in a thread of its own and comes back by itself; for commands and tests, not for the daemon."""
 
-    def __init__(self, url: str, topic: str, received: Callable[[str, bytes], None]) -> None:
-        where = urlsplit(url)
-        subscribed = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)  # 3.1.1: every broker speaks it
-        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
-        self._client.on_subscribe = lambda *_: subscribed.set()
-        self._client.on_message = lambda client, userdata, message: received(message.topic, bytes(message.payload))
-        self._client.reconnect_delay_set(1, 1)
+    def __init__(self, hub: "HubConfig", topics: list[str], heard: Heard, back: Callable[[], None]) -> None:
+        self._answers = queue.SimpleQueue[LinkError | None]()  # why we cannot listen, or None: we do
+        self._hub, self._topics, self._back, self._before = hub, topics, back, False
+        self._id = f"labgate-{secrets.token_hex(6)}"
+        self._client = client = paho.Client(CallbackAPIVersion.VERSION2, self._id)  # 3.1.1: every broker speaks it
+        client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
+        client.on_message = lambda _, __, message: heard(message.topic, bytes(message.payload), message.retain)
+        client.reconnect_delay_set(1, 1)
+        if hub.username is not None:
+            client.username_pw_set(hub.username, credentials.password(hub))
+        if hub.tls:
+            client.tls_set_context(credentials.tls_context(hub))
         try:
-            self._client.connect(where.hostname or "", where.port or 1883, KEEPALIVE)
-        except OSError as err:
-            raise LinkError(f"cannot subscribe at {url}: {err.strerror or err}", "network") from None
-        self._client.loop_start()
-        if not subscribed.wait(SUBSCRIBED_WITHIN):
+            client.connect(hub.host, hub.port, KEEPALIVE)
+        except (OSError, UnicodeError) as err:
+            raise mqtt_errors.failed(hub, err) from None
+        client.loop_start()
+        try:
+            answer = self._answers.get(timeout=SUBSCRIBED_WITHIN)
+        except queue.Empty:
+            answer = mqtt_errors.late(hub, connected=True)
+        if answer is not None:
             self.close()
-            raise LinkError(f"cannot subscribe to {topic} at {url}: no answer", "timeout")
+            raise answer
+
+    def _on_connect(self, client: paho.Client, userdata: Any, flags: Any, reason_code: Any, properties: Any) -> None:
+        if reason_code.value >= FAILURE:
+            self._answers.put(mqtt_errors.refused(self._hub, self._id, reason_code.value))
+            return
+        if self._before:
+            self._back()
+        self._before = True
+        client.subscribe([(topic, 1) for topic in self._topics])
+
+    def _on_subscribe(self, client: Any, userdata: Any, mid: int, codes: Any, properties: Any) -> None:
+        denied = [t for t, code in zip(self._topics, codes, strict=False) if code.value >= FAILURE]
+        self._answers.put(mqtt_errors.denied(self._hub, denied) if denied else None)
 
     def close(self) -> None:
         """Hear no more."""

@@ -74,6 +74,13 @@ def refused(hub: "HubConfig", client_id: str, code: int) -> LinkError:
     return LinkError(text, "refused", code)
 
 
+def denied(hub: "HubConfig", topics: list[str]) -> LinkError:
+    """SUBACK that refuses topics."""
+    who = f"user {hub.username}" if hub.username else "a client without user name"
+    what = f"the hub {hub.host}:{hub.port} does not let {who} listen to {', '.join(topics)}"
+    return LinkError(f"{what}; ask who runs the hub", "refused")
+
+
 def ended(client_id: str, code: int) -> str:
     """DISCONNECT sent by the hub."""
     if code == TAKEN_OVER:
