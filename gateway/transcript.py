@@ -4,7 +4,7 @@ What `labgate read --trace` prints is one, and so are the lines of one link in t
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,6 +14,8 @@ _MARK = re.compile(r">>|<<")
 _FRAME = re.compile(r".*?(>>|<<)((?:[ \t]+[0-9a-fA-F]{2})+)[ \t]*(#.*)?")
 _TIME = re.compile(r"# *([0-9]+(?:\.[0-9]+)?) ms")
 _STAMP = re.compile(r"T([0-9]{2}):([0-9]{2}):([0-9]{2}\.[0-9]{3})Z ")
+_KEY = re.compile(r"#\s?(source|device|link|values|error):(.*)")
+_MORE = re.compile(r"#\s{3,}(\S.*)")
 _DAY = 86400  # s; the log's time is that of a day
 
 
@@ -38,6 +40,20 @@ class Exchange:
 def is_transcript(text: str) -> bool:
     """Whether anything in it is marked as sent or received."""
     return any(_marked(line) and _FRAME.fullmatch(line) for line in text.splitlines())
+
+
+def header(text: str) -> Iterator[tuple[str, str]]:
+    """Keys and values of the header's comments: source, device, link, values, error; tests/transcripts/README.md."""
+    key, value = "", ""
+    for line in text.splitlines():
+        if more := _MORE.fullmatch(line):
+            value += " " + more[1]
+            continue
+        if key:
+            yield key, value.strip()
+        key, value = (found[1], found[2]) if (found := _KEY.fullmatch(line)) else ("", "")
+    if key:
+        yield key, value.strip()
 
 
 def pieces(text: str) -> list[Piece]:

@@ -8,7 +8,6 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +19,7 @@ from gateway.cli import site
 from gateway.config import load_site
 from gateway.errors import REASONS, ConfigError, LabgateError
 from gateway.testbed import Gateway, Simulator
-from gateway.transcript import Exchange, exchanges, pieces
+from gateway.transcript import Exchange, exchanges, header, pieces
 from gateway.yamltext import parse_yaml
 from tests.commands import labgate
 from tests.gateway.links.modbus_peers import ADDRESS, Peer, SerialPeer, TcpPeer
@@ -29,9 +28,6 @@ FOLDER = Path(__file__).parent / "transcripts"
 FILES = sorted(FOLDER.rglob("*.txt"))
 LONG = 10.0  # s; what has not come by then never will
 CLOSE = 2e-6  # of a value: what documents print is rounded
-
-_KEY = re.compile(r"#\s?(source|device|link|values|error):(.*)")
-_MORE = re.compile(r"#\s{3,}(\S.*)")
 
 Outcome = dict[str, Any] | tuple[str, str]
 
@@ -61,20 +57,6 @@ def read_transcript(text: str) -> Transcript:
             setattr(told, key, value)
     told.exchanges = exchanges(pieces(text))
     return told
-
-
-def header(text: str) -> Iterator[tuple[str, str]]:
-    """Keys and values of the comments."""
-    key, value = "", ""
-    for line in text.splitlines():
-        if more := _MORE.fullmatch(line):
-            value += " " + more[1]
-            continue
-        if key:
-            yield key, value.strip()
-        key, value = (found[1], found[2]) if (found := _KEY.fullmatch(line)) else ("", "")
-    if key:
-        yield key, value.strip()
 
 
 def outcome(key: str, text: str) -> Outcome:

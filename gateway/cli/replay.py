@@ -1,7 +1,8 @@
 """What a driver makes of a recording: a transcript (>> sent, << received), or bytes or lines just as they came.
 
-With no hardware. Each sample is a line, and so is all that is refused. A driver that asks is asked until the recording
-is over, and gets the answers that were recorded to just its questions.
+With no hardware. Where the command names no driver, the header of a transcript does: # device: {profile: xy_md02}.
+Each sample is a line, and so is all that is refused. A driver that asks is asked until the recording is over, and gets
+the answers that were recorded to just its questions.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from gateway.links.framing import Quiet
 from gateway.links.parser import Parser
 from gateway.links.recorded import Recorded
 from gateway.reading import Reading
-from gateway.transcript import Piece, exchanges, is_transcript, pieces
+from gateway.transcript import Piece, exchanges, header, is_transcript, pieces
 
 EXAMPLE = "labgate replay balance.txt --driver mt_sics"
 
@@ -40,7 +41,7 @@ _COUNTED = {
 def arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("file", metavar="FILE", help="the recording")
-    which = parser.add_mutually_exclusive_group(required=True)
+    which = parser.add_mutually_exclusive_group()
     which.add_argument("--driver", metavar="NAME", help="a driver that need not be told anything, by name or path")
     which.add_argument("--profile", metavar="NAME", help="a profile, by name or path")
     parser.add_argument("--json", action="store_true", help="one JSON object a sample or refusal, the counts last")
@@ -49,10 +50,10 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Replay and tell. Returns 1 when no sample came of it, unless all that came was good and had no value."""
     base, file = Path(args.config).parent, Path(args.file)
-    found = unconfigured.of_profile(args.profile, base) if args.profile else unconfigured.of_driver(args.driver, base)
     if file.is_file() and file.stat().st_size > _LARGEST:
         raise ConfigError(f"{file} is larger than {show.size(_LARGEST)}; cut out what is of interest")
     data = file.read_bytes()
+    found = _driver(args, data, base)
     counts = Counter[str]()
 
     def tell(row: Row) -> None:
@@ -76,6 +77,22 @@ def run(args: Namespace) -> int:
             more.append(f"the last {show.plural(counts['cut_off'], 'byte')} are cut off")
         print(", ".join([show.plural(counts["samples"], "sample"), f"{counts['refused']} refused", *more]))
     return 0 if counts["samples"] or (counts["empty"] and not counts["refused"]) else FAILED
+
+
+def _driver(args: Namespace, data: bytes, base: Path) -> unconfigured.Found:
+    if args.profile:
+        return unconfigured.of_profile(args.profile, base)
+    if args.driver:
+        return unconfigured.of_driver(args.driver, base)
+    text = data.decode(errors="replace")
+    device = dict(header(text)).get("device") if is_transcript(text) else None
+    if device is None:
+        text = "nothing says what it was recorded of; name it with --driver or --profile"
+        raise ConfigError(f"{args.file}: {text}, or in a header: # device: {{driver: NAME}}")
+    try:
+        return unconfigured.of_header(device, base)
+    except ConfigError as error:
+        raise ConfigError(f"{args.file}: {error}") from None
 
 
 async def _replay(

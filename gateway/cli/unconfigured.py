@@ -1,4 +1,6 @@
-"""Drivers without a configuration, for commands that try them: of a profile, or by name where nothing need be told."""
+"""Drivers without a configuration, for commands that try them: by name where nothing need be told, of a profile, or as
+the header of a transcript says.
+"""
 
 from pathlib import Path
 
@@ -6,7 +8,7 @@ from pydantic import ValidationError
 
 from gateway.driver import Driver, Options, driver_names, link_shape, load_driver, options_model
 from gateway.errors import ConfigError
-from gateway.problem import or_known
+from gateway.problem import Place, Problem, or_known
 from gateway.profile import built_in_profiles, profile_names, read_profile
 from gateway.validation import faults
 
@@ -57,6 +59,23 @@ def all_on(shape: type) -> dict[str, Found]:
             if link_shape(driver) is shape:
                 found[f"{key}: {name}"] = driver, options
     return found
+
+
+def of_header(device: str, base: Path) -> Found:
+    """What `# device:` of a transcript names, as under `devices:` of a configuration, without `link`. ConfigError."""
+    from gateway.config_devices import DeviceReader, Links
+    from gateway.yamltext import parse_yaml
+
+    doc = parse_yaml(device.encode(), "")
+    own = doc.value if isinstance(doc.value, dict) else {}
+    elsewhere = Problem(Place("", 1, 1), "a recording is in its place")
+    reader = DeviceReader(base, Links({}, {"recorded": elsewhere}))
+    config, problems = reader.read("device", {**own, "link": "recorded"}, doc)
+    if config is None or doc.faults:
+        wrong = [(fault.text, fault.instead) for fault in doc.faults]
+        wrong += [(problem.text, problem.instead) for problem in problems if problem.severity == "error"]
+        raise ConfigError(f"its header `# device: {device[:60]}`: {'; '.join(filter(None, wrong[0]))}")
+    return config.driver_class, config.options
 
 
 def _path(name: str) -> str:

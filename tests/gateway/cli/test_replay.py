@@ -8,7 +8,9 @@ import pytest
 
 from gateway.cli import main
 from gateway.testbed import Simulator
+from gateway.transcript import header
 from tests.commands import labgate
+from tests.test_transcripts import compare, outcome
 
 TESTS = Path(__file__).parents[2]
 VECTORS = {
@@ -256,6 +258,55 @@ def test_a_modbus_device_over_tcp_that_refuses(replay: Replay) -> None:
     assert [row["reason"] for row in rows[1:]] == ["exception", "garbled", "garbled"]
 
 
+# What the header says it was recorded of
+
+
+@pytest.mark.parametrize("name", ["eastron_sdm120_unit_2", "specification_coils", "xy_md02_manual_humidity"])
+def test_a_transcript_that_says_of_what(replay: Replay, name: str) -> None:
+    recording = (TESTS / f"transcripts/{name}.txt").read_text()
+    code, (row,), _ = replay(recording)
+    (wanted,) = (outcome(key, text) for key, text in header(recording) if key == "values")
+    assert code == 0
+    compare(values(row), wanted)
+
+
+def test_of_a_device_that_speaks_with_options_of_its_own(replay: Replay) -> None:
+    recording = said("<<", b"t=20,5\nt=-127\n")
+    told = "# device: {driver: lines, every: 10s,\n#   decimal_comma: true, missing: [-127]}\n"
+    _, rows, counts = replay(told + recording)
+    assert ([values(row) for row in rows], counts["empty"]) == ([{"t": 20.5}], 1)
+
+
+def test_what_the_command_says_counts_more_than_the_header(replay: Replay) -> None:
+    recording = "# device: {profile: sds011}\n" + said("<<", b"t=20\n")
+    _, rows, _ = replay(recording, "--driver", "lines")
+    assert [values(row) for row in rows] == [{"t": 20}]
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        ("", "nothing says what it was recorded of; name it with --driver or --profile, or in a header: # device: {"),
+        ("# device: {profile: sds01}", '`# device: {profile: sds01}`: no profile "sds01"; did you mean "sds011"?'),
+        ("# device: {driver: frames}", '"header" is missing; add header'),
+        ("# device: {driver: lines, decmal_comma: true}", 'did you mean "decimal_comma"?'),
+        ("# device: {driver: lines, dialect: csv", "# device:"),
+        ("# device: lines", "neither driver nor profile; add driver: NAME or profile: NAME"),
+        ("# device:", "neither driver nor profile"),
+        ("# device: {driver: ./none.py}", "no driver file"),
+    ],
+)
+def test_a_header_that_names_no_driver(replay: Replay, told: str, text: str) -> None:
+    code, lines, err = replay.text(f"{told}\n" + said("<<", b"t 20\n"))
+    assert (code, lines, err.count("\n")) == (2, [], 1)
+    assert text in err
+
+
+def test_a_header_is_one_of_a_transcript_only(replay: Replay) -> None:
+    code, _, err = replay.text("# device: {driver: lines}\nt 20\n")
+    assert (code, "nothing says what it was recorded of" in err) == (2, True)
+
+
 # What cannot be replayed is one line
 
 
@@ -290,10 +341,9 @@ def test_a_file_that_is_not_there(replay: Replay) -> None:
     assert replay.capsys.readouterr().err == f"labgate: {replay.folder}/none: No such file or directory\n"
 
 
-@pytest.mark.parametrize("which", [(), ("--driver", "lines", "--profile", "sds011")])
-def test_one_of_driver_and_profile(replay: Replay, which: tuple[str, ...]) -> None:
+def test_driver_or_profile_but_not_both(replay: Replay) -> None:
     with pytest.raises(SystemExit, match="2"):
-        replay.text("t 1\n", *which)
+        replay.text("t 1\n", "--driver", "lines", "--profile", "sds011")
 
 
 @pytest.mark.parametrize(
