@@ -160,13 +160,14 @@ class _Pairing:
             print(text)
 
     def _done(self, seen: Seen, station: Station) -> None:
-        row = seen.row(station.link, 1, station.devices.get(self.address))
+        device = next((name for name, peer in station.devices.items() if seen.is_meant(peer)), None)
+        row = seen.row(station.link, 1, device)
         if self.as_json:
             show.json_line({"paired": True, **row})
             return
         print(f"{self.address} is paired")
-        if row["device"]:
-            print(f"it is {row['device']}; the gateway reads it from now on")
+        if device:
+            print(f"it is {device}; the gateway reads it from now on")
             return
         if station.name is None:
             print(f'paste under links:    {station.link}: {{ble: "{station.config.ble}"}}')

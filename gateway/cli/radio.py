@@ -9,6 +9,7 @@ from gateway.cli import site
 from gateway.config import Site
 from gateway.config_ble import BleLinkConfig
 from gateway.errors import ConfigError, LinkError
+from gateway.links.air import Peer
 from gateway.links.bluez import AdapterInfo, Bluez
 from gateway.problem import or_known
 
@@ -21,7 +22,7 @@ class Station:
 
     config: BleLinkConfig
     name: str | None = None
-    devices: dict[str, str] = field(default_factory=dict)  # address -> name, of those configured on it
+    devices: dict[str, Peer] = field(default_factory=dict)  # configured on it, by name
 
     @property
     def link(self) -> str:
@@ -36,9 +37,8 @@ def configured(found: Site, name: str) -> Station:
         raise ConfigError(f"no link {name!r}; {or_known(name, found.links) or 'none is configured'}")
     if not isinstance(config, BleLinkConfig):
         raise ConfigError(f"{name} is no radio link; name one with a key `ble`")
-    on_it = [device for device in found.devices.values() if device.link == name]
-    addresses = {getattr(device.options, "address", None): device.name for device in on_it}
-    return Station(config, name, {address: device for address, device in addresses.items() if address})
+    peers = {d.name: getattr(d.options, "peer", None) for d in found.devices.values() if d.link == name}
+    return Station(config, name, {device: peer for device, peer in peers.items() if isinstance(peer, Peer)})
 
 
 def only_configured(path: str) -> Station | None:

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from gateway.cli import show, unconfigured
@@ -72,11 +73,14 @@ class Seen:
         guesses = self.guesses or list(self.refused)[:1]
         stanzas = [self._stanza(guess, link, number) for guess in guesses]
         readings = next((self.made[guess] for guess in guesses if guess in self.made), {})
+        key, _, name = guesses[0].partition(": ") if guesses else ("driver", "", None)
         return {
             "address": self.address,
             "name": self.name,
             "rssi": self.rssi,
-            "what": guesses[0] if guesses else None,
+            "driver": None,
+            "profile": None,
+            key: name,
             "readings": {r.name: {"value": r.value, "unit": r.unit} for r in readings.values()},
             "refused": None if self.guesses else next(iter(self.refused.values()), None),
             "companies": sorted(self.companies),
@@ -85,6 +89,27 @@ class Seen:
             "stanza": None if device or not stanzas else stanzas[0],
             "or": [] if device else stanzas[1:],
         }
+
+    def says(self) -> str:
+        """The newest of what it says, for people."""
+        if not self.guesses:
+            return next(iter(self.refused.values()), "")
+        made = self.made.get(self.guesses[0])
+        if made is None:
+            return "more, when connected"
+        return show.readings(
+            {r.name: {"value": r.value, "unit": r.unit} for r in made.values() if r.name != "rssi"}, SHOWN
+        )
+
+    def is_meant(self, peer: Peer) -> bool:
+        """Whether a device of the configuration is this one."""
+        if peer.address is not None:
+            return peer.address == self.address
+        named = peer.name is None or fnmatchcase(self.name or "", peer.name)
+        return named and all(
+            wanted is None or wanted in there
+            for wanted, there in ((peer.service, self.services), (peer.company, self.companies))
+        )
 
     def _stanza(self, guess: str, link: str, number: int) -> str:
         key, _, name = guess.partition(": ")
@@ -152,18 +177,18 @@ def tell(seen: Iterable[Seen], station: Station, as_json: bool) -> None:
     for each in seen:
         what = next(iter(each.guesses or each.refused), "")
         numbers[what] = numbers.get(what, 0) + 1
-        row = each.row(station.link, numbers[what], station.devices.get(each.address))
+        device = next((name for name, peer in station.devices.items() if each.is_meant(peer)), None)
+        row = each.row(station.link, numbers[what], device)
         if as_json:
             show.json_line(row)
         else:
-            says = show.readings(row["readings"], SHOWN) or row["refused"] or ""
-            last = f"is {row['device']}" if row["device"] else row["stanza"]
-            rows.append((each.address, each.rssi, each.name, row["what"], says, last))
+            last = f"is {device}" if device else row["stanza"]
+            rows.append((each.address, each.rssi, each.name, what.replace(":", "") or None, each.says(), last))
     if rows:
         head = ("ADDRESS", "DBM", "NAME", "WHAT", "SAYS", "PASTE UNDER devices:")
         show.table(head, rows, right=("DBM",))
     elif not as_json:
-        print("nothing was heard; does the device advertise now? some do only when woken, or when nobody is connected")
+        print("nothing was heard; does the device advertise now? some do only when woken, or while nobody is connected")
 
 
 def _carries(hear: Adverts, advert: Advert) -> bool:
