@@ -34,6 +34,11 @@ class Gatt(Listener):
         """Who it says it is."""
         return Identity()
 
+    @cached_property
+    def found(self) -> dict[str, Quantity]:
+        """What it has told that is not told again and again."""
+        return {}
+
     def decode(self, frame: Value) -> list[Reading]:
         """Readings of one value; none where it says who it is. Raises DecodeError."""
         if self.known.learn(frame.characteristic, frame.data):
@@ -41,11 +46,14 @@ class Gatt(Listener):
         decoder = self.options.decoders.get(frame.characteristic)
         if decoder is None:
             raise DecodeError(f"nobody asked for characteristic {frame.characteristic}; write it in `characteristics`")
-        return placed(decoder.decode(frame.data), self.options.time_zone)
+        readings = decoder.decode(frame.data)
+        if frame.characteristic not in self.options.characteristics:
+            self.found.update(decoder.quantities)
+        return placed(readings, self.options.time_zone)
 
     def quantities(self) -> dict[str, Quantity]:
-        """All its characteristics may tell."""
-        return self.options.quantities
+        """All its characteristics may tell; of those read once what it has told."""
+        return self.options.measured | self.found
 
     def identity(self) -> dict[str, str | None]:
         """As in its Device Information Service, where that is read."""

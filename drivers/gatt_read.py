@@ -7,7 +7,7 @@ from functools import cached_property
 
 from drivers.codecs.gatt_options import GattOptions, decode_value
 from drivers.codecs.sig_characteristics import Identity
-from gateway import DecodeError, LabgateError, Options, Polled, Quantity, RadioLink, Reading
+from gateway import DecodeError, LabgateError, LinkError, Options, Polled, Quantity, RadioLink, Reading
 
 
 class _Seen:
@@ -15,6 +15,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.identity = Identity()
+        self.quantities: dict[str, Quantity] = {}
         self.read_once = False
         self.wrong: DecodeError | None = None
 
@@ -35,7 +36,12 @@ class GattRead(Polled):
         """Its values. One that makes no sense is left out and told in `trouble`; DecodeError where all are such."""
         o, seen = self.options, self.seen
         wanted = o.characteristics if seen.read_once else (*o.read, *o.characteristics)
-        values = await self.link.read_values(o.peer, wanted)
+        try:
+            values = await self.link.read_values(o.peer, wanted)
+        except LinkError as error:
+            # It says no to one of them: from now on without those that nothing is measured by.
+            seen.read_once = seen.read_once or error.answered
+            raise
         seen.read_once, seen.wrong = True, None
         counted = Counter[str]()
         found: list[Reading] = []
@@ -43,12 +49,14 @@ class GattRead(Polled):
             if seen.identity.learn(value.characteristic, value.data):
                 continue
             counted[value.characteristic] += 1
+            number, decoder = counted[value.characteristic], o.decoders[value.characteristic]
+            seen.quantities |= {_numbered(name, number): quantity for name, quantity in decoder.quantities.items()}
             try:
-                readings = o.decoders[value.characteristic].decode(value.data)
+                readings = decoder.decode(value.data)
             except DecodeError as error:
                 seen.wrong = error
             else:
-                found += [_numbered(reading, counted[value.characteristic]) for reading in readings]
+                found += [Reading(_numbered(r.name, number), r.value, r.unit, r.quality) for r in readings]
         if seen.wrong is not None and not found:
             raise seen.wrong
         return found
@@ -58,8 +66,8 @@ class GattRead(Polled):
         return self.seen.wrong
 
     def quantities(self) -> dict[str, Quantity]:
-        """All its characteristics may tell."""
-        return self.options.quantities
+        """What it was found to have; before it was read, what it must have."""
+        return self.seen.quantities or (self.options.measured if len(self.options.characteristics) == 1 else {})
 
     def identity(self) -> dict[str, str | None]:
         """As in its Device Information Service, where that is read."""
@@ -71,5 +79,5 @@ class GattRead(Polled):
         return decode_value(options, data, context)
 
 
-def _numbered(reading: Reading, number: int) -> Reading:
-    return reading if number == 1 else Reading(f"{reading.name}.{number}", reading.value, reading.unit, reading.quality)
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}.{number}"

@@ -34,9 +34,11 @@ class GattOptions(RadioOptions):
     def _known(cls, uuids: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if not uuids and info.field_name == "characteristics":
             raise ValueError('nothing to read; write at least one UUID, like ["2a19"]')
-        described = {field.characteristic for field in info.data.get("fields", ())}
+        known = CHARACTERISTICS.keys() | {field.characteristic for field in info.data.get("fields", ())}
+        if info.field_name == "read":
+            known |= IDENTITY.keys()
         for uuid in uuids:
-            if uuid not in described | CHARACTERISTICS.keys() | IDENTITY.keys():
+            if uuid not in known:
                 raise ValueError(f"what is in {uuid} is not known here; write `fields` for it")
         return uuids
 
@@ -52,9 +54,9 @@ class GattOptions(RadioOptions):
         return {uuid: known[uuid] for uuid in (*self.characteristics, *self.read) if uuid in known}
 
     @cached_property
-    def quantities(self) -> dict[str, Quantity]:
-        """Unit and kind of all it may tell."""
-        return {name: q for known in self.decoders.values() for name, q in known.quantities.items()}
+    def measured(self) -> dict[str, Quantity]:
+        """Unit and kind of all that a device with all of `characteristics` may measure."""
+        return {name: q for uuid in self.characteristics for name, q in self.decoders[uuid].quantities.items()}
 
 
 def decode_value(options: Options | None, data: bytes, context: Mapping[str, str]) -> list[Reading]:

@@ -38,7 +38,7 @@ class Identity:
     """Who a device says it is, as its characteristics tell it one by one."""
 
     def __init__(self) -> None:
-        self._said: dict[str, str] = {}
+        self._said: dict[str, str] = {}  # by what it names
 
     def learn(self, uuid: str, data: bytes) -> bool:
         """Whether that characteristic is about who it is. A text that is not printable is left out."""

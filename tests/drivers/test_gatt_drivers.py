@@ -9,8 +9,9 @@ from drivers.ble_lines import NORDIC_UART, RadioLineBoard, RadioLinesOptions
 from drivers.codecs.radio_peer import long_uuid
 from drivers.gatt import Gatt, SubscribedOptions
 from drivers.gatt_read import GattOptions, GattRead
-from gateway import DecodeError, Lines, Peer, Reading, Stream, Value, Values
+from gateway import DecodeError, Lines, LinkError, Peer, Reading, Stream, Value, Values
 from gateway.config import load_profile
+from gateway.errors import Reason
 
 STRAP = "C0:FF:EE:00:00:01"
 
@@ -31,9 +32,12 @@ class Peripheral:
     def __init__(self, *values: Value) -> None:
         self.values = list(values)
         self.asked: list[tuple[Peer, tuple[str, ...]]] = []
+        self.error: LinkError | None = None
 
     async def read_values(self, peer: Peer, characteristics: tuple[str, ...]) -> list[Value]:
         self.asked.append((peer, characteristics))
+        if self.error is not None:
+            raise self.error
         return [value for value in self.values if value.characteristic in characteristics]
 
 
@@ -46,12 +50,14 @@ def test_a_strap_is_subscribed_to_and_read_once() -> None:
 def test_values_are_samples_and_who_it_is_is_identity() -> None:
     device = strap(read=["2a38", "2a29", "2a24"])
     assert device.identity() == {}
+    assert set(device.quantities()) == {"heart_rate", "sensor_contact", "rr_interval", "energy_expended"}
     assert device.decode(value("2a29", b"Polar".hex())) == []
     assert device.decode(value("2a24", b"H10".hex())) == []
     assert device.decode(value("2a38", "01")) == [Reading("sensor_location", "chest")]
     assert device.decode(value("2a37", "0048")) == [Reading("heart_rate", 72, "beat/min")]
     assert device.identity() == {"model": "Polar H10", "serial": None, "firmware": None}
     assert device.quantities()["energy_expended"].kind == "counter"
+    assert device.quantities()["sensor_location"].kind == "state"
 
 
 def test_a_value_that_nobody_asked_for_is_refused() -> None:
@@ -75,6 +81,7 @@ async def test_what_is_read_each_period() -> None:
     )
     told = {"characteristics": ["2a6e", "2a6f", "2a6d"], "read": ["2a24"], "address": STRAP}
     sensor = GattRead(GattOptions.model_validate(told), link)
+    assert sensor.quantities() == {}  # of several it has some
     everything = [
         Reading("temperature", 21.48, "Cel"), Reading("temperature.2", -10.0, "Cel"), Reading("humidity", 50.0, "%RH"),
     ]  # fmt: skip
@@ -83,12 +90,27 @@ async def test_what_is_read_each_period() -> None:
     measured = (long_uuid("2a6e"), long_uuid("2a6f"), long_uuid("2a6d"))
     assert link.asked == [(Peer(STRAP), (long_uuid("2a24"), *measured)), (Peer(STRAP), measured)]
     assert sensor.identity()["model"] == "ESS"
+    assert {name: q.unit for name, q in sensor.quantities().items()} == {r.name: r.unit for r in everything}
 
 
 async def test_the_second_of_a_kind_keeps_its_name_while_the_first_has_no_value() -> None:
     link = Peripheral(value("2a6e", "0080", 8), value("2a6e", "18fc", 11))
     sensor = GattRead(GattOptions.model_validate({"characteristics": ["2a6e"], "address": STRAP}), link)
     assert await sensor.read() == [Reading("temperature.2", -10.0, "Cel")]
+
+
+@pytest.mark.parametrize(("reason", "asked"), [("silent", 2), ("exception", 1)])
+async def test_what_it_says_no_to_is_not_asked_for_again(reason: Reason, asked: int) -> None:
+    link = Peripheral(value("2a19", "33", 8))
+    told = {"characteristics": ["2a19"], "read": ["2a25"], "address": STRAP}
+    battery = GattRead(GattOptions.model_validate(told), link)
+    assert set(battery.quantities()) == {"battery"}
+    link.error = LinkError("it does not", reason)
+    with pytest.raises(LinkError):
+        await battery.read()
+    link.error = None
+    assert await battery.read() == [Reading("battery", 51, "%EL")]
+    assert [len(uuids) for _, uuids in link.asked] == [2, asked]
 
 
 async def test_a_value_that_makes_no_sense_costs_only_itself() -> None:

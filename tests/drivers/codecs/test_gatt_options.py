@@ -54,7 +54,7 @@ def test_a_list_goes_before_what_the_sig_says() -> None:
     own = {"name": "level", "type": "uint8", "characteristic": "2a19"}
     told = GattOptions.model_validate({"characteristics": ["2a19"], "fields": [own]})
     assert decode_value(told, b"\xff", {}) == [Reading("level", 255)]
-    assert set(told.quantities) == {"level"}
+    assert set(told.measured) == {"level"}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,7 @@ def test_a_list_goes_before_what_the_sig_says() -> None:
         ({"characteristics": ["2aff"]}, "what is in 00002aff.* is not known here; write `fields` for it"),
         ({"characteristics": []}, "nothing to read; write at least one UUID"),
         ({"characteristics": ["2a19"], "read": ["2a00"]}, "write `fields`"),
+        ({"characteristics": ["2a24"]}, "write `fields`"),  # a name is no measurement
         ({"characteristics": [2819]}, "write it in quotes"),
         ({"fields": [{"characteristic": OWN, "name": "a", "type": "uint8"}] * 2}, "two fields are named 'a'"),
         ({"fields": [{"characteristic": OWN, "name": "a", "type": "float32", "hundredths_at": 4}]}, "no float32"),
