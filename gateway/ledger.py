@@ -69,6 +69,11 @@ class Book:
         self.done = 0  # every seq up to here is confirmed, or dropped with its note confirmed
         self._ahead = Spans()  # the same beyond the first gap
 
+    @property
+    def origin(self) -> str:
+        """GATEWAY/DEVICE/RUN."""
+        return f"{self.gateway}/{self.device}/{self.run}"
+
     def take(self) -> int:
         """Count one more sample and return its number, from 1."""
         self.taken += 1

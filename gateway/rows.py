@@ -2,20 +2,27 @@
 
 import zlib
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.ledger import Book, BookRow
 from gateway.payload import to_json
 from gateway.reading import Stamp
 
+Columns = tuple[Any, ...]  # of a row
 STORED_RATIO = 0.4  # bytes on disk of a byte of body: compressed, in pages (for forecasts and limits)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A sample on disk, where its body lies compressed: `size` is its length here, None a body that is damaged."""
+    """A sample on disk, where its body lies compressed: `size` is its length here, None a body that is damaged.
+
+    `origin` is the name of its book, GATEWAY/DEVICE/RUN; the columns of a row are (id, book, seq, wall, boot, synced,
+    class, size, body).
+    """
 
     id: int
     book: int
+    origin: str
     seq: int
     stamp: Stamp
     klass: int
@@ -70,17 +77,35 @@ class Found:
 
 
 def compress(body: bytes) -> bytes:
-    """A body as a row holds it."""
+    """A body as it lies on disk."""
     z = zlib.compressobj(6, zlib.DEFLATED, -15, 9)
     return z.compress(body) + z.flush()
 
 
-def decompress(body: bytes) -> bytes | None:
-    """The body that `compress` was given, or None for damaged bytes."""
-    try:
-        return zlib.decompress(body, -15)
-    except zlib.error:
-        return None
+def to_disk(r: Row) -> Columns:
+    """A row's columns. Called in SQLite's thread: compressing a long tail would hold up the event loop."""
+    assert r.body is not None
+    told = (r.seq, r.stamp.wall, r.stamp.boot, int(r.stamp.synced), r.klass, r.size)
+    body = compress(r.body)
+    return r.id, r.book, *told, body + _checksum(r.origin, told, body)
+
+
+def from_disk(columns: Columns, origin: str) -> Row:
+    """The row that `to_disk` was given; without body where a bit of it, or of whose and when it is, has changed."""
+    id_, book, seq, wall, boot, synced, klass, size, stored = columns
+    body = zlib.decompress(stored[:-4], -15) if is_whole(columns, origin) else None
+    return Row(id_, book, origin, seq, Stamp(wall, boot, bool(synced)), klass, size, body)
+
+
+def is_whole(columns: Columns, origin: str) -> bool:
+    """Whether a row is as it was written."""
+    *told, stored = columns[2:]
+    return isinstance(stored, bytes) and stored[-4:] == _checksum(origin, tuple(told), stored[:-4])
+
+
+def _checksum(origin: str, told: tuple[Any, ...], body: bytes) -> bytes:
+    """SQLite has none: a bit that turns on a worn card would make another value, or put it under another name."""
+    return zlib.crc32(body, zlib.crc32(f"{origin} {told}".encode())).to_bytes(4, "big")
 
 
 def note(id_: int, gateway: str, run: str, **content: object) -> Note:

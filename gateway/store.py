@@ -16,10 +16,9 @@ import aiosqlite
 from gateway.errors import DiskError
 from gateway.ledger import Book
 from gateway.lock import lock_file
-from gateway.reading import Stamp
-from gateway.rows import Commit, Found, Note, Row, compress, decompress, ranges
+from gateway.rows import Commit, Found, Note, Row, from_disk, ranges, to_disk
 
-SCHEMA_MAJOR = 1
+SCHEMA_MAJOR = 2  # 1 had rows without a checksum
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE run(id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, run TEXT NOT NULL UNIQUE, boot TEXT NOT NULL,
@@ -53,6 +52,7 @@ class Store:
         self._db = db
         self._lock = lock
         self._ids = {"sample": 0, "note": 0, "book": 0}
+        self._origins: dict[int, str] = {}  # book -> its name
 
     @classmethod
     async def open(cls, path: Path) -> "Store":
@@ -121,6 +121,7 @@ class Store:
             for id_, run_id, device, kept, last, dropped in await self._all("SELECT * FROM book"):
                 book = books[id_] = Book(*names[run_id], device, id_)
                 book.kept, book.dropped, book.taken = kept, dropped, last or 0
+                self._origins[id_] = book.origin
             held_bytes = 0
             for book_id, count, size in await self._all("SELECT book, count(*), sum(size) FROM sample GROUP BY book"):
                 books[book_id].held = count
@@ -175,7 +176,8 @@ class Store:
         if c.delete_rows:  # before the inserts: what they free is used again at once
             await many("DELETE FROM sample WHERE id BETWEEN ? AND ?", ranges(c.delete_rows))
         if c.rows:
-            await many("INSERT INTO sample VALUES(?,?,?,?,?,?,?,?,?)", map(_to_disk, c.rows))
+            self._origins.update((r.book, r.origin) for r in c.rows)
+            await many("INSERT INTO sample VALUES(?,?,?,?,?,?,?,?,?)", map(to_disk, c.rows))
         if c.delete_aside:
             await many("DELETE FROM aside WHERE id BETWEEN ? AND ?", ranges(c.delete_aside))
         if c.aside:
@@ -202,10 +204,7 @@ class Store:
                 f"SELECT * FROM sample WHERE id > ? AND book NOT IN ({books}) ORDER BY id LIMIT ?",  # noqa: S608 - ints
                 (after, limit),
             )
-        return [
-            Row(id_, book, seq, Stamp(wall, boot, bool(synced)), klass, size, decompress(body))
-            for id_, book, seq, wall, boot, synced, klass, size, body in found
-        ]
+        return [from_disk(columns, self._origins.get(columns[1], "")) for columns in found]
 
     async def droppable(self, klass: int, after: int, limit: int) -> list[tuple[int, int, int, int, int]]:
         """(id, book, seq, size, bytes on disk) of the oldest samples of a class behind row id `after`."""
@@ -268,12 +267,6 @@ class Store:
             except BaseException:
                 await self._db.rollback()  # also after a failed COMMIT, which leaves the transaction open
                 raise
-
-
-def _to_disk(r: Row) -> tuple[int | bytes, ...]:
-    """A row's columns. Called in SQLite's thread: compressing a long tail would hold up the event loop."""
-    assert r.body is not None
-    return r.id, r.book, r.seq, r.stamp.wall, r.stamp.boot, r.stamp.synced, r.klass, r.size, compress(r.body)
 
 
 @asynccontextmanager

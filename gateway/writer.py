@@ -177,7 +177,10 @@ class Writer:
             book.id = book.id or store.next_id("book")
         c.books += [book.row(c.last) for book in books]
         declare_drops(store, b, c)
-        c.rows = [Row(store.next_id("sample"), h.book.id, h.seq, h.stamp, h.klass, len(h.body), h.body) for h in batch]
+        c.rows = [
+            Row(store.next_id("sample"), h.book.id, h.book.origin, h.seq, h.stamp, h.klass, len(h.body), h.body)
+            for h in batch
+        ]
         settle_runs(store, b, self._states, c)
         try:
             await store.commit(c)
