@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Literal
 
 from dbus_fast import Variant
 
-from simulators.bluez.calls import Call, Method, RefusedError, does_not_exist, failed, not_ready
+from simulators.bluez.calls import Call, Method, RefusedError
 from simulators.bluez.device import Device
+from simulators.bluez.devices import Devices
 from simulators.bluez.discovery import Discovery
 from simulators.bluez.gatt import Characteristic
 from simulators.bluez.model import Advert, Peripheral
+from simulators.bluez.monitors import MANAGER, Monitors, monitor_properties
 from simulators.bluez.objects import Objects, Properties
 
 if TYPE_CHECKING:
@@ -33,8 +34,10 @@ class Adapter:
         self.plugged = True
         self.powered = powered
         self.peripherals: dict[str, Peripheral] = {}
-        self.devices: dict[str, Device] = {}  # what bluetoothd knows
+        self.devices = Devices(self)  # what bluetoothd knows
         self.discovery = Discovery(self)
+        self.monitors: Monitors = Monitors(self)
+        self.experimental = True  # whether bluetoothd offers passive scanning
         self.deaf = False
         self.healed_by: Literal["scan", "power", "restart"] | None = None
         self.blocked = False
@@ -46,7 +49,9 @@ class Adapter:
             (ADAPTER, "StopDiscovery"): self.discovery.stop,
             (ADAPTER, "SetDiscoveryFilter"): self.discovery.set_filter,
             (ADAPTER, "GetDiscoveryFilters"): self.discovery.get_filters,
-            (ADAPTER, "RemoveDevice"): self._remove_device,
+            (ADAPTER, "RemoveDevice"): self.devices.remove,
+            (MANAGER, "RegisterMonitor"): self.monitors.register,
+            (MANAGER, "UnregisterMonitor"): self.monitors.unregister,
         }
         names = ("Powered", "Alias", "Discoverable", "DiscoverableTimeout", "Pairable", "PairableTimeout")
         self.writable = {(ADAPTER, name): name for name in names}
@@ -94,7 +99,8 @@ class Adapter:
             device.link.try_now()
         if self.deaf:
             return False
-        return self.discovery.hear(peripheral, advert)
+        heard = self.discovery.hear(peripheral, advert)
+        return self.monitors.hear(peripheral, advert) or heard
 
     def take(self, characteristic: Characteristic, data: bytes) -> bool:
         """A notification has come over a link; whether it arrived."""
@@ -114,50 +120,9 @@ class Adapter:
         if device is not None and peripheral.link is self:
             device.link.lost()
 
-    # Devices
-
-    def report(self, peripheral: Peripheral, advert: Advert, duplicates: bool, all_rssi: bool) -> None:
-        """An advert is told on the bus, as a new device or as what has changed of one."""
-        self.device(peripheral).heard(advert, duplicates, all_rssi)
-
-    def device(self, peripheral: Peripheral) -> Device:
-        """What is known of a peripheral; it need not be an object on the bus yet."""
-        device = self.devices.get(peripheral.address)
-        if device is None:
-            device = self.devices[peripheral.address] = Device(self, peripheral.address, peripheral.address_type)
-            self.bluez.later(self.bluez.times.temporary, self._expire, device)
-        device.last_heard = asyncio.get_running_loop().time()
-        return device
-
-    def _expire(self, device: Device) -> None:
-        """Forget a device that was never connected, some time after its last advert."""
-        if self.devices.get(device.address) is not device or not device.temporary:
-            return
-        left = device.last_heard + self.bluez.times.temporary - asyncio.get_running_loop().time()
-        if left > 0 or device.link.connecting:
-            self.bluez.later(max(left, 1.0), self._expire, device)
-        else:
-            self.forget(device)
-
-    def forget(self, device: Device) -> None:
-        """Remove a device with its objects; its link and its keys are gone."""
-        device.link.stop_connecting(failed("br-connection-canceled"))
-        device.link.lost()
-        device.hide()
-        del self.devices[device.address]
-
-    def _remove_device(self, call: Call) -> None:
-        if not self.powered:
-            raise not_ready()
-        device = next((device for device in self.devices.values() if device.path == call.body[0]), None)
-        if device is None or not device.shown:
-            raise does_not_exist()
-        self.forget(device)
-        call.reply()
-
     def leave_connected(self, peripheral: Peripheral) -> Device:
         """A link that a client of an earlier life has left: it is up, and nobody on the bus has asked for it."""
-        device = self.device(peripheral)
+        device = self.devices.of(peripheral)
         if not device.shown:
             device.show()
         device.link.bring_up(lambda error: None)
@@ -187,7 +152,10 @@ class Adapter:
             "Version": Variant("y", 9),
         }
         self.bluez.exported[self.path] = self
-        self.objects.add(self.path, {ADAPTER: properties})
+        interfaces = {ADAPTER: properties}
+        if self.experimental:
+            interfaces[MANAGER] = monitor_properties()
+        self.objects.add(self.path, interfaces)
         for device in self.devices.values():
             device.show()
 
@@ -213,7 +181,7 @@ class Adapter:
             call.reply()
             self.power_on()
         else:
-            self._drop_links()
+            self.devices.drop_links()
             call.reply()
             self._off()
 
@@ -226,18 +194,8 @@ class Adapter:
 
     def power_off(self) -> None:
         """Switch it off, as another program, or rfkill with `blocked`, does."""
-        self._drop_links()
+        self.devices.drop_links()
         self._off()
-
-    def _drop_links(self) -> None:
-        """Temporary devices are removed, the others lose their links."""
-        for device in list(self.devices.values()):
-            device.link.stop_connecting(failed("le-connection-abort-by-local"))
-            if device.temporary:
-                self.forget(device)
-            else:
-                device.link.lost()
-        self.objects.flush()
 
     def _off(self) -> None:
         self.powered = False
@@ -275,13 +233,12 @@ class Adapter:
     def client_left(self, name: str) -> None:
         """A client has left the bus: its sessions end, links stay."""
         self.discovery.client_left(name)
-        for device in self.devices.values():
-            if device.link.table is not None:
-                device.link.table.client_left(name)
+        self.monitors.client_left(name)
+        self.devices.client_left(name)
 
     def cut(self) -> None:
         """All links and sessions are gone, and nobody is told; devices that were never connected are forgotten."""
         self.discovery.sessions.clear()
         self.discovery.filters.clear()
-        for device in list(self.devices.values()):
-            device.link.cut()
+        self.monitors.clear()
+        self.devices.cut()

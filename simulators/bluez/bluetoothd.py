@@ -120,6 +120,7 @@ class FakeBluez:
 
     async def stop(self) -> None:
         """End it in good order, as systemctl stop does: links end, everybody is told, then the name goes."""
+        self.pairing.release()
         for adapter in self.adapters:
             if adapter.plugged and adapter.powered:
                 adapter.power_off()
@@ -137,8 +138,7 @@ class FakeBluez:
         self._timers.clear()
         for adapter in self.adapters:
             adapter.cut()
-            for device in list(adapter.devices.values()):
-                device.died()
+            adapter.devices.died()
         self.pairing.clear()
         self.objects.clear()
         self.exported.clear()
@@ -165,13 +165,14 @@ class FakeBluez:
         self._timers.add(timer)
         return timer
 
-    def spawn(self, work: Any) -> asyncio.Task[None]:
-        """Run a coroutine, until it is done or the daemon dies."""
+    def spawn(self, work: Any, lasting: bool = False) -> asyncio.Task[None]:
+        """Run a coroutine until it is done or, unless it is `lasting`, the daemon dies."""
         group: asyncio.TaskGroup | None = self._group
         assert group is not None, "not entered"
         task: asyncio.Task[None] = group.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if not lasting:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return task
 
     # What clients say
@@ -198,6 +199,9 @@ class FakeBluez:
             name, _, new = message.body
             if name.startswith(":") and not new:
                 self._client_left(name)
+        else:
+            for adapter in self.adapters:
+                adapter.monitors.hear_signal(message)
 
     def _client_left(self, name: str) -> None:
         self.pairing.client_left(name)
@@ -219,7 +223,7 @@ class FakeBluez:
             if path in self.objects:
                 raise RefusedError(DBUS_ERROR + "UnknownMethod", f"Method {member} does not exist")
             raise unknown_object(path)
-        method = target.methods.get((interface, member))
+        method = target.methods.get((interface, member)) if interface in self.objects.interfaces(path) else None
         if method is None:
             raise RefusedError(
                 DBUS_ERROR + "UnknownMethod",
@@ -229,8 +233,7 @@ class FakeBluez:
         return True
 
     def _properties(self, call: Call, path: str, member: str, target: Exported | None) -> None:
-        interfaces = self.objects.interfaces(path)
-        properties = interfaces.get(call.body[0])
+        properties = self.objects.interfaces(path).get(call.body[0])
         if properties is None:
             raise RefusedError(DBUS_ERROR + "InvalidArgs", f"No such interface '{call.body[0]}'")
         if member == "GetAll":

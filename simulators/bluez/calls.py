@@ -49,9 +49,6 @@ def unknown_object(path: str | None) -> RefusedError:
     return RefusedError(DBUS_ERROR + "UnknownObject", f"Unknown object '{path}'")
 
 
-LINK_GONE = 0x0E  # Unlikely Error: what bluetoothd makes of an operation whose link is lost
-
-
 def att_refusal(error: AttError) -> RefusedError:
     """What bluetoothd makes of an ATT error: create_gatt_dbus_error() in its src/gatt-client.c."""
     match error.code:
@@ -74,12 +71,13 @@ def att_refusal(error: AttError) -> RefusedError:
 
 
 class Call:
-    """A method call, answered once, now or later."""
+    """A method call, answered once, now or later; the first answer counts."""
 
     def __init__(self, message: Message, send: Callable[[Message], Any]) -> None:
         self.message, self._send = message, send
         self.sender: str = message.sender or ""
         self.body = message.body
+        self._answered = False
 
     def reply(self, signature: str = "", *body: Any, fds: tuple[int, ...] = ()) -> Any:
         """Answer it; returns what `send` did."""
@@ -97,9 +95,10 @@ class Call:
             self.refuse(error)
 
     def _answer(self, message: Message) -> Any:
-        if not self.message.flags & MessageFlag.NO_REPLY_EXPECTED:
-            return self._send(message)
-        return None
+        if self._answered or self.message.flags & MessageFlag.NO_REPLY_EXPECTED:
+            return None
+        self._answered = True
+        return self._send(message)
 
 
 Method = Callable[[Call], None]

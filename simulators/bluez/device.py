@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbus_fast import Variant
 
-from simulators.bluez.calls import Call, Method, RefusedError
+from simulators.bluez.calls import Call, Method
+from simulators.bluez.gatt import Security
 from simulators.bluez.link import Link
 from simulators.bluez.model import Advert, Peripheral
 from simulators.bluez.objects import Properties
@@ -24,7 +25,8 @@ class Device:
     def __init__(self, adapter: Adapter, address: str, address_type: str) -> None:
         self.adapter, self.address = adapter, address
         self.temporary = True
-        self.paired = self.trusted = False
+        self.trusted = False
+        self.bond: Security = 0  # what its keys are worth
         self.last_heard = 0.0
         self.link = Link(self)
         self._state: Properties = {  # what every device has
@@ -76,9 +78,7 @@ class Device:
         self.adapter.bluez.exported.pop(self.path, None)
 
     def died(self) -> None:
-        """The daemon was killed: what it will know when it starts again."""
-        if self.temporary:
-            del self.adapter.devices[self.address]
+        """The daemon was killed: it will know less of it when it starts again."""
         self.link.table = None
         for name in ("RSSI", "TxPower", "ManufacturerData", "ServiceData", "AdvertisingFlags"):
             self._state.pop(name, None)
@@ -148,13 +148,13 @@ class Device:
         for name in ("RSSI", "TxPower"):
             self.adapter.objects.drop(self.path, DEVICE, name)
 
-    def set_bond(self, paired: bool) -> None:
-        """Keys were made, or forgotten."""
-        self.paired = paired
-        self.put("Paired", Variant("b", paired))
-        self.put("Bonded", Variant("b", paired))
+    @property
+    def paired(self) -> bool:
+        """Whether there are keys."""
+        return self.bond > 0
 
-    def check_powered(self) -> None:
-        """Raises RefusedError while the adapter is off."""
-        if not self.adapter.powered:
-            raise RefusedError("NotReady", "Resource Not Ready")
+    def set_bond(self, level: Security) -> None:
+        """Keys were made."""
+        self.bond = level
+        self.put("Paired", Variant("b", True))
+        self.put("Bonded", Variant("b", True))

@@ -147,5 +147,5 @@ class Discovery:
         duplicates = any(f.duplicates for f in said)
         by_loudness = any(f.rssi is not None or f.pathloss is not None for f in said)
         all_rssi = by_loudness or (bool(said) and not self.adapter.bluez.quiet_rssi)
-        self.adapter.report(peripheral, advert, duplicates, all_rssi)
+        self.adapter.devices.report(peripheral, advert, duplicates, all_rssi)
         return True

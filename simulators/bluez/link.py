@@ -28,6 +28,8 @@ class Link:
         self.table: Table | None = None  # what was found of its services: kept for the next time
         self.pending: dict[Call, Done] = {}  # operations that wait for an answer of the peripheral
         self._waiting: Done | None = None  # who wants it to come up
+        self._to_resolve = True
+        self._when_resolved: Callable[[], object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._disconnects: list[Call] = []
 
@@ -48,8 +50,8 @@ class Link:
         """Device1.CancelPairing."""
         self.device.adapter.bluez.pairing.cancel(self.device, call)
 
-    def bring_up(self, done: Done) -> None:
-        """Make the link; `done` is told when it is there, or why not. Raises RefusedError."""
+    def bring_up(self, done: Done, resolve: bool = True) -> None:
+        """Make the link; `done` is told when it is there, or why not; then find its services. Raises RefusedError."""
         if not self.device.adapter.powered:
             raise not_ready()
         if self.up:
@@ -57,7 +59,7 @@ class Link:
             return
         if self.connecting:
             raise in_progress()
-        self._waiting = done
+        self._waiting, self._to_resolve = done, resolve
         bluez = self.device.adapter.bluez
         peripheral = self.device.peripheral
         if peripheral is not None and peripheral.faults.connect_errors:
@@ -98,8 +100,17 @@ class Link:
             adapter.objects.flush()
             done(failed(faults.ABORTED_BY_LOCAL))
             return
+        adapter.bluez.pairing.encrypt(self.device, peripheral)
         done(None)
-        adapter.bluez.later(peripheral.faults.delays.get("resolve", 0.0), self._resolve, peripheral)
+        if self._to_resolve:
+            self.resolve()
+
+    def resolve(self, done: Callable[[], object] | None = None) -> None:
+        """Find the services, with a link that is up; `done` is told when that is done."""
+        peripheral = self.device.peripheral
+        if peripheral is not None:
+            self._when_resolved = done
+            self.device.adapter.bluez.later(peripheral.faults.delays.get("resolve", 0.0), self._resolve, peripheral)
 
     def _give_up(self, why: RefusedError) -> None:
         self._stop_waiting()(why)
@@ -137,6 +148,9 @@ class Link:
         self.resolved = True
         self.device.add_uuids(tuple(service.uuid for service in peripheral.services))
         self.device.put("ServicesResolved", Variant("b", True))
+        done, self._when_resolved = self._when_resolved, None
+        if done is not None:
+            done()
 
     def hide_services(self) -> None:
         """Remove the objects of its services, and forget them."""
@@ -201,8 +215,8 @@ class Link:
     def _end_operations(self) -> None:
         if self.table is not None:
             self.table.disconnected()
-        pending, self.pending = self.pending, {}
-        for done in pending.values():
+        self.device.adapter.bluez.pairing.link_lost(self.device)
+        for done in list(self.pending.values()):
             done(failed("Operation failed with ATT error: 0x0e"))
 
     def _unresolve(self) -> None:

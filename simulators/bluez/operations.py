@@ -64,22 +64,25 @@ class Operations:
                 self._done(operation, path, call, refusal)
                 return
 
+            bluez = self.link.device.adapter.bluez
+
             def then(encrypted: bool) -> None:
                 if encrypted:
                     self._act(operation, path, call, act, paired=True)
+                elif bluez.pairing.refused_reads_hang:
+                    bluez.later(bluez.times.att, self._timed_out, call)
                 else:
                     self._done(operation, path, call, refusal)
 
-            self.link.device.adapter.bluez.pairing.elevate(self.link.device, then)
+            bluez.pairing.elevate(self.link.device, then)
         except RefusedError as error:
             self._done(operation, path, call, error)
         else:
             self._done(operation, path, call)
 
     def _done(self, operation: str, path: str, call: Call, error: RefusedError | None = None) -> None:
-        self.link.pending.pop(call, None)
         self._running.pop((operation, path), None)
-        if error is not None:
+        if self.link.pending.pop(call, None) is not None and error is not None:
             call.refuse(error)
 
     def _timed_out(self, call: Call) -> None:
