@@ -258,7 +258,7 @@ async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 async def test_a_file_of_a_later_version_is_left_alone(path: Path) -> None:
     await (await Store.open(path)).close()
     with closing(sqlite3.connect(path)) as db, db:
-        db.execute("UPDATE meta SET value=2 WHERE key='major'")
+        db.execute("UPDATE meta SET value=9 WHERE key='major'")
     with pytest.raises(DiskError, match=r"written by another version .* move it away"):
         await Store.open(path)
 
