@@ -107,7 +107,7 @@ class Connection:
             session = await self._session_for(reader, find)
             often = loop.time() - self._read_at <= KEEP
             self._read_at = loop.time()
-            self._keep_until = self._read_at + each + KEEP if often else -math.inf
+            self._keep_until = self._read_at + KEEP if often else -math.inf
             try:
                 return await session.read(wanted, each)
             except LinkError as error:
