@@ -96,6 +96,7 @@ class Link:
         self.device.put("Connected", Variant("b", True))
         if peripheral.faults.lost_at_once:
             peripheral.faults.lost_at_once -= 1
+            adapter.objects.flush()
             self.lost()
             adapter.objects.flush()
             done(failed(faults.ABORTED_BY_LOCAL))

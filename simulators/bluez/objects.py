@@ -1,7 +1,7 @@
 """The object tree of a D-Bus server of BlueZ's kind: objects come and go, changes are queued and told in one signal.
 
 As GDBus does it: what changes of one interface is told together, before any reply and any other signal, at the latest
-when the loop comes round (findings: org.bluez in practice, "order of signals").
+when the loop comes round. Order as measured on bluetoothd 5.66.
 """
 
 import asyncio

@@ -23,7 +23,7 @@ class Table:
     """The GATT objects of one device. They outlast the link, as bluetoothd's cache does."""
 
     def __init__(self, link: Link, peripheral: Peripheral) -> None:
-        self.link, self.services = link, peripheral.services
+        self.link, self.services, self._mtu = link, peripheral.services, peripheral.mtu
         self.characteristics: list[RemoteCharacteristic] = []
         self._paths: list[str] = []
 
@@ -51,7 +51,7 @@ class Table:
             },
         )
         for characteristic in service.characteristics:
-            remote = RemoteCharacteristic(operations, characteristic, service, path)
+            remote = RemoteCharacteristic(operations, characteristic, service, path, self._mtu)
             self.characteristics.append(remote)
             self._paths.append(remote.path)
             exported[remote.path] = remote

@@ -21,12 +21,14 @@ LONGEST = 512  # bytes of a value: Core 5.4, volume 3, part F, 3.2.9
 class RemoteCharacteristic:
     """One characteristic, as its host sees it. Its subscribers are clients on the bus, by unique name."""
 
-    def __init__(self, operations: Operations, characteristic: Characteristic, service: Service, path: str) -> None:
+    def __init__(
+        self, operations: Operations, characteristic: Characteristic, service: Service, path: str, mtu: int
+    ) -> None:
         self.operations, self.characteristic, self.service_path = operations, characteristic, path
         self.claimed = service.uuid in CLAIMED
         self.path = f"{path}/char{characteristic.handle:04x}"
         self.subscribers: dict[str, None] = {}
-        self.mtu = 23
+        self.mtu = mtu
         self._notify_socket: socket.socket | None = None
         self._write_socket: socket.socket | None = None
         self.methods: dict[tuple[str, str], Method] = {
