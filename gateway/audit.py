@@ -13,6 +13,9 @@ from gateway.ledger import NoteBody, Spans
 from gateway.ranges import Ranges, common, count, without
 
 NAMED = 100  # kinds of what was not understood that are told apart; what comes beyond is only counted
+COUNTED = (
+    *("received", "duplicates", "dropped", "at_risk", "on_the_way", "unexplained", "late", "unsynced", "before"),
+)
 
 Key = tuple[str, str, str]  # gateway, run, device
 
@@ -87,18 +90,9 @@ class Verdict:
     before: Ranges
 
     def counts(self) -> dict[str, int]:
-        """How many of each kind."""
-        return {
-            "received": self.received,
-            "duplicates": self.duplicates,
-            "dropped": count(self.dropped),
-            "at_risk": count(self.at_risk),
-            "on_the_way": count(self.on_the_way),
-            "unexplained": count(self.unexplained),
-            "late": self.late,
-            "unsynced": self.unsynced,
-            "before": count(self.before),
-        }
+        """How many of each kind of COUNTED."""
+        found = {kind: getattr(self, kind) for kind in COUNTED}
+        return {kind: count(many) if isinstance(many, list) else many for kind, many in found.items()}
 
 
 class Audit:
@@ -138,7 +132,7 @@ class Audit:
                 case "status" if payload:
                     self._status(where.gateway, read_status(payload), retained)
         except DecodeError as error:
-            self._count_odd(topic, str(error))
+            self.count_odd(topic, str(error))
         return None
 
     def interrupted(self, gateway: str | None = None) -> None:
@@ -167,6 +161,14 @@ class Audit:
         found, status = self.gateways[gateway], self.gateways[gateway].status
         now = found.alive or (status.run if status else run)
         return self.runs[gateway, run].ended or ("open" if run == now else "over")
+
+    def count_odd(self, topic: str, what: str) -> None:
+        """Something that was not understood."""
+        kind = (topic[:200], what[:200])
+        if kind in self.odd or len(self.odd) < NAMED:
+            self.odd[kind] += 1
+        else:
+            self.not_named += 1
 
     # -- what arrives -------------------------------------------------------------------------------------------
 
@@ -219,13 +221,6 @@ class Audit:
         if account is None:
             account = self.accounts[gateway, run, device] = Account(self._run(gateway, run).whole)
         return account
-
-    def _count_odd(self, topic: str, what: str) -> None:
-        kind = (topic[:200], what[:200])
-        if kind in self.odd or len(self.odd) < NAMED:
-            self.odd[kind] += 1
-        else:
-            self.not_named += 1
 
     # -- rule 14 ------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "decode": "decode one captured frame or register block, without hardware",
     "replay": "a recording through a driver, without hardware",
     "ledger": "what was taken, confirmed, held and dropped",
+    "audit": "at the hub: what became of every sample, of all gateways",
 }
 CONFIG = "/etc/labgate/gateway.yaml"
 FAILED, WRONG, INTERRUPTED = 1, 2, 130  # exit codes beside 0

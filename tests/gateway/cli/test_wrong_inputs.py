@@ -94,6 +94,18 @@ WRONG = [
     ("ledger", ["meter-1"], SITE, 2, "meter-1"),
     ("ledger", ["--jsson"], SITE, 2, "did you mean --json?"),
     ("ledger", [], BROKEN, 2, "not the name of a file"),
+    ("audit", [], "", 2, "--url --file"),
+    ("audit", ["--url", "http://hub"], "", 2, "--url: http:// is not spoken here"),
+    ("audit", ["--url", "mqtt://u:p@hub"], "", 2, "write --username NAME and --password-file FILE"),
+    ("audit", ["--url", "mqtt://hub", "--password-file", "/dev/null"], "", 2, "--password-file: no such file"),
+    ("audit", ["--url", "mqtt://hub", "--ca-file", "gateway.yaml"], SITE, 2, "only with TLS; write --url mqtts"),
+    ("audit", ["--url", "mqtt://hub", "--prefix", "lab/#"], "", 2, "--prefix"),
+    ("audit", ["--url", "mqtt://hub", "--file", "x"], "", 2, "not allowed with"),
+    ("audit", ["--url", "mqtt://hub", "--live", "--json"], "", 2, "not allowed with"),
+    ("audit", ["--url", "mqtt://hub", "--record", "gateway.yaml"], SITE, 2, "gateway.yaml is there already"),
+    ("audit", ["--url", "mqtt://127.0.0.1:1"], "", 1, "nothing listens on that port; check --url"),
+    ("audit", ["--file", "x.txt"], "", 1, "x.txt: No such file"),
+    ("audit", ["--file", "gateway.yaml", "--seconds", "3"], SITE, 2, "--seconds goes with --url"),
 ]
 
 
