@@ -6,13 +6,12 @@ device is shown.
 
 import asyncio
 import contextlib
-import os
 import re
-import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import Any
 
 from gateway.cli import radio, scan_air, show, site
+from gateway.cli.passkeys import Person
 from gateway.cli.radio import Station
 from gateway.cli.scan_air import Seen
 from gateway.config_ble import BleLinkConfig
@@ -20,7 +19,7 @@ from gateway.errors import LinkError
 from gateway.links import open_link
 from gateway.links.air import Adverts, Peer
 from gateway.links.bluez import AdapterInfo, Bluez
-from gateway.links.pairing import Agent, Question
+from gateway.links.pairing import Agent
 
 EXAMPLE = 'labgate pair "CB:B8:33:4C:88:4F"'
 
@@ -44,135 +43,74 @@ def run(args: Namespace) -> int:
         station = radio.configured(site.usable_site(args.config), args.link)
     else:
         station = radio.only_configured(args.config)
-    asyncio.run(_Pairing(args).run(station))
+    asyncio.run(pair(args.address, station, Person(args.address, args.passkey, args.json)))
     return 0
 
 
-class _Pairing:
-    """One device on its way."""
-
-    def __init__(self, args: Namespace) -> None:
-        self.address: str = args.address
-        self.passkey: str | None = args.passkey
-        self.as_json: bool = args.json
-        self.unanswered = ""  # what it wants to be told, and nobody was there to say
-
-    async def run(self, station: Station | None) -> None:
-        """Raises LinkError."""
-        async with radio.bluetoothd(station.link if station else radio.NEW) as bluez:
-            adapter = radio.usable(bluez, station.config.ble if station else None)
-            station = station or Station(BleLinkConfig(ble=adapter.address))
-            if await bluez.is_bonded(adapter, self.address):
-                anew = f"`bluetoothctl remove {self.address}` to begin anew"
-                raise LinkError(
-                    f"{self.address} is paired already: {adapter.index}; nothing to do, or {anew}", "refused"
-                )
-            link = open_link(station.link, station.config)  # listens until the end: devices vanish that nobody hears
-            try:
-                seen = await self._find(link, bluez, adapter)
-                await self._pair(bluez, adapter)
-            finally:
-                await link.close()
-        self._done(seen, station)
-
-    async def _find(self, link: Any, bluez: Bluez, adapter: AdapterInfo) -> Seen:
-        """The device, heard or connected. Raises LinkError: `silent`."""
-        loop, seen = asyncio.get_running_loop(), Seen(self.address)
-        if self.address in await bluez.connected(adapter):
-            return seen
-        self._say(f"listening on {adapter.index} for {self.address}, at most {_HEARD_WITHIN:g} s")
-        until = loop.time() + _HEARD_WITHIN
-        makers = scan_air.known()
-        while (wait := until - loop.time()) > 0:
-            for advert in await link.frames("pair", Adverts(Peer(self.address)), wait):
-                seen.hear(advert, makers)
-                return seen
-        where = f"not heard within {_HEARD_WITHIN:g} s: {adapter.index}"
-        raise LinkError(
-            f"{self.address} was {where}; put it into pairing mode, nearby; `labgate scan` shows who is there", "silent"
-        )
-
-    async def _pair(self, bluez: Bluez, adapter: AdapterInfo) -> None:
-        self._say(f"pairing with {self.address}")
-        await bluez.register_agent(Agent("KeyboardDisplay", self._answer))
+async def pair(address: str, station: Station | None, person: Person) -> None:
+    """Pair over that radio, else over the first there is. Raises LinkError."""
+    async with radio.bluetoothd(station.link if station else radio.NEW) as bluez:
+        adapter = radio.usable(bluez, station.config.ble if station else None)
+        station = station or Station(BleLinkConfig(ble=adapter.address))
+        if await bluez.is_bonded(adapter, address):
+            text = f"{address} is paired already: {adapter.index}; to begin anew: `bluetoothctl remove {address}`"
+            raise LinkError(text, "refused")
         before = await bluez.connected(adapter)
+        link = open_link(station.link, station.config)  # hears until the end: bluetoothd forgets whom nobody hears
         try:
-            await bluez.pair(adapter, self.address, _PAIRED_WITHIN)
-            await bluez.trust(adapter, self.address)
-        except LinkError:
-            if self.unanswered:
-                raise LinkError(self.unanswered, "refused") from None
-            raise
+            seen = Seen(address) if address in before else await _heard(link, adapter, address, person)
+            await _pair(bluez, adapter, address, person)
         finally:
-            if self.address not in before:  # a connection that is left over keeps it from advertising
+            if address not in before:  # a connection that is left over keeps it from advertising
                 with contextlib.suppress(LinkError):
-                    await bluez.disconnect(adapter, self.address)
+                    await bluez.disconnect(adapter, address)
+            await link.close()
+    _done(seen, station, person.as_json)
 
-    async def _answer(self, question: Question) -> str | None:
-        """What bluetoothd wants to know; only of the device that is meant."""
-        if question.address != self.address:
-            return None
-        match question.wanted:
-            case "consent":
-                return "yes"
-            case "type":
-                if self.as_json:
-                    show.json_line({"address": self.address, "type": question.number})
-                self._say(f"type {question.number} into the device")
-                return "shown"
-            case "compare":
-                if self.passkey is not None:
-                    return "yes" if int(self.passkey) == int(question.number) else None
-                said = await self._ask(f"does the device show {question.number}? [y/N] ")
-                return "yes" if said.lower() in ("y", "yes") else None
-            case _:
-                return (
-                    self.passkey
-                    or await self._ask(f"{question.wanted} that the device shows, or has on its label: ")
-                    or None
-                )
 
-    async def _ask(self, prompt: str) -> str:
-        """A line from the terminal; empty where there is none."""
-        if sys.stdin is None or not sys.stdin.isatty():
-            wants = "a number compared" if prompt.endswith("] ") else "a passkey"
-            self.unanswered = (
-                f"{self.address} wants {wants}: nobody is here to ask; run it in a terminal, or give --passkey N"
-            )
-            return ""
-        print(prompt, end="", file=sys.stderr if self.as_json else sys.stdout, flush=True)
-        loop = asyncio.get_running_loop()
-        said: asyncio.Future[bytes] = loop.create_future()
-        fd = sys.stdin.fileno()
+async def _heard(link: Any, adapter: AdapterInfo, address: str, person: Person) -> Seen:
+    """The device, from its next advert. Raises LinkError: `silent`."""
+    loop, seen = asyncio.get_running_loop(), Seen(address)
+    if not person.as_json:
+        print(f"listening on {adapter.index} for {address}, at most {_HEARD_WITHIN:g} s")
+    until = loop.time() + _HEARD_WITHIN
+    makers = scan_air.known()
+    while (wait := until - loop.time()) > 0:
+        for advert in await link.frames("pair", Adverts(Peer(address)), wait):
+            seen.hear(advert, makers)
+            return seen
+    text = f"{address} was not heard within {_HEARD_WITHIN:g} s: {adapter.index}"
+    do = "put it into pairing mode, nearby, and disconnect it from other hosts; `labgate scan` shows who is there"
+    raise LinkError(f"{text}; {do}", "silent")
 
-        def read() -> None:
-            if not said.done():
-                said.set_result(os.read(fd, 1000))
 
-        loop.add_reader(fd, read)  # a thread that reads could not be ended
-        try:
-            return (await said).decode(errors="replace").strip()
-        finally:
-            loop.remove_reader(fd)
+async def _pair(bluez: Bluez, adapter: AdapterInfo, address: str, person: Person) -> None:
+    if not person.as_json:
+        print(f"pairing with {address}")
+    await bluez.register_agent(Agent("KeyboardDisplay", person.answer))
+    try:
+        await bluez.pair(adapter, address, _PAIRED_WITHIN)
+        await bluez.trust(adapter, address)
+    except LinkError:
+        if person.refused:
+            raise LinkError(person.refused, "refused") from None
+        raise
 
-    def _say(self, text: str) -> None:
-        if not self.as_json:
-            print(text)
 
-    def _done(self, seen: Seen, station: Station) -> None:
-        device = next((name for name, peer in station.devices.items() if seen.is_meant(peer)), None)
-        row = seen.row(station.link, 1, device)
-        if self.as_json:
-            show.json_line({"paired": True, **row})
-            return
-        print(f"{self.address} is paired")
-        if device:
-            print(f"it is {device}; the gateway reads it from now on")
-            return
-        if station.name is None:
-            print(f'paste under links:    {station.link}: {{ble: "{station.config.ble}"}}')
-        options = f'link: {station.link}, address: "{self.address}"'
-        print(f"paste under devices:  {row['stanza'] or f'device-1: {{profile: NAME, {options}}}'}")
+def _done(seen: Seen, station: Station, as_json: bool) -> None:
+    device = next((name for name, peer in station.devices.items() if seen.is_meant(peer)), None)
+    row = seen.row(station.link, 1, device)
+    if as_json:
+        show.json_line({"paired": True, **row})
+        return
+    print(f"{seen.address} is paired")
+    if device:
+        print(f"it is {device}; the gateway reads it from now on")
+        return
+    if station.name is None:
+        print(f'paste under links:    {station.link}: {{ble: "{station.config.ble}"}}')
+    options = f'link: {station.link}, address: "{seen.address}"'
+    print(f"paste under devices:  {row['stanza'] or f'device-1: {{profile: NAME, {options}}}'}")
 
 
 def _address(text: str) -> str:
