@@ -114,7 +114,44 @@ devices:
     ]
     assert main(["-c", str(file), "check", "--strict"]) == 1
     capsys.readouterr()
-    for port in ports.serial_ports():  # on a host without such ports nothing is said
+    for port in ports.serial_ports():  # on a host without such ports that is not said
         Path(port.path).unlink()
     (twins / "sys/class/tty/ttyUSB1/device").unlink()
-    assert main(["-c", str(file), "check", "--strict"]) == 0
+    assert main(["-c", str(file), "check"]) == 0
+    assert "tell apart" not in capsys.readouterr().out
+
+
+def test_a_port_that_is_meant_by_two_links_or_could_be_two(
+    file: Path, twins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = f"{twins}/dev/serial/by-id/usb-FTDI_FT232R_A5069RR4-if00-port0"
+    file.write_text(
+        f"""\
+gateway: {{id: g-1}}
+links:
+  desk: {{serial: "{own}"}}
+  bench: {{modbus: {twins}/dev/ttyUSB0}}
+  same: {{serial: {{usb: {{path: "1-1.3"}}}}}}
+  any: {{serial: {{usb: {{vid: 0x1a86, pid: 0x7523}}}}}}
+  gone: {{serial: {{usb: {{vid: 0x10c4, pid: 0xea60}}}}}}
+  absent: {{serial: /dev/ttyUSB70}}
+  again: {{serial: /dev/ttyUSB70}}
+  box: {{serial: "tcp://192.0.2.1:4001"}}
+  client: {{serial: "tcp://192.0.2.1:4001"}}
+devices:
+"""
+        + "".join(
+            f"  {name}-1: {{driver: lines, link: {name}}}\n"
+            for name in ("desk", "same", "any", "gone", "absent", "again", "box", "client")
+        )
+        + f"  meter-1: {{driver: modbus, link: bench, every: 10s, {REGISTERS}}}\n"
+    )
+    assert main(["-c", str(file), "check"]) == 0
+    once = "the port of link {0}, and opened once only; put its devices on {0}"
+    assert [line for line in capsys.readouterr().out.splitlines() if "warning" in line] == [
+        f"{file}:4:19: warning: {twins}/dev/ttyUSB0 {once.format('desk')}",
+        f"{file}:5:18: warning: the USB port with path 1-1.3 is {twins}/dev/ttyUSB0, {once.format('desk')}",
+        f"{file}:6:17: warning: the USB port with vid 1a86, pid 7523 is {twins}/dev/ttyUSB1 and {twins}/dev/ttyUSB2:"
+        " link any; add path (`labgate scan` tells it)",
+        f"{file}:9:19: warning: /dev/ttyUSB70 {once.format('absent')}",
+    ]
