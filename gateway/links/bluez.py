@@ -168,6 +168,12 @@ class Bluez:
         except Refused as refused:
             if refused.kind != "AlreadyExists":
                 raise pairing_error(refused, address, self.link) from None
+        except LinkError as error:
+            if error.reason == "timeout":
+                what = f"pairing with {address} cannot be ended"
+                await self._ask(adapter.device(address), f"{_DEVICE}.CancelPairing", what=what, fine="DoesNotExist")
+                raise pairing_error(Refused("org.bluez.Error.AuthenticationTimeout", ""), address, self.link) from None
+            raise
 
     async def trust(self, adapter: AdapterInfo, address: str) -> None:
         """Have bluetoothd ask nobody when that device connects by itself."""

@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bleak import BleakClient
+from bleak.exc import BleakError
+from dbus_fast import Message
+from dbus_fast.aio import MessageBus
 
 from gateway.errors import LinkError
 from gateway.links.bluez import AdapterInfo, Bluez
-from simulators.bluez.model import Peripheral
+from gateway.links.pairing import Agent, Question, quiet_agent
+from simulators.bluez.model import Characteristic, Pairing, Peripheral, Service
+from simulators.bluez.systemd import Systemd
 from tests.radio import ADAPTER, Adverts, Radio, radio, until
 
 __all__ = ["radio"]  # a fixture
@@ -264,3 +270,106 @@ async def test_an_adapter_is_known_to_the_second_who_asks(radio: Radio) -> None:
     assert [a.address for a in other.adapters()] == [ADAPTER]
     await other.close()
     await other.close()
+
+
+async def test_a_restart_of_the_service_is_asked_for(radio: Radio, bluez: Watched) -> None:
+    with refused("missing", "bluetoothd cannot be restarted, there is no systemd", "`sudo systemctl restart"):
+        await bluez.restart_service()
+    async with Systemd(radio.bluez) as systemd:
+        await bluez.restart_service()
+        assert systemd.asked == [("RestartUnit", "replace")]
+        await until(lambda: radio.bluez.restarts == 1)
+        await until(lambda: bluez.running and bluez.adapters())
+        systemd.refuses = True
+        with refused("permission", "bluetoothd cannot be restarted, this user may not"):
+            await bluez.restart_service()
+
+
+def guarded(address: str, pairing: Pairing) -> Peripheral:
+    """A device that shows what it measures to nobody without keys."""
+    services = [Service("180f", [Characteristic("2a19", ["encrypt-read"], b"\x2a")])]
+    return Peripheral(address, "guarded", interval=0.02, services=services, pairing=pairing)
+
+
+async def read(address: str) -> bytes:
+    async with Adverts() as heard, BleakClient(await heard.device(address)) as client:
+        return bytes(await client.read_gatt_char("00002a19-0000-1000-8000-00805f9b34fb"))
+
+
+async def test_the_agent_consents_for_devices_of_the_configuration_only(radio: Radio, bluez: Watched) -> None:
+    """Rule 16: a read that wants keys is answered, by pairing or by a refusal."""
+    ours, foreign = guarded(TAG, Pairing()), guarded("A0:9E:1A:00:00:01", Pairing())
+    radio.add(ours, foreign)
+    await bluez.register_agent(quiet_agent(TAG.__eq__))
+    assert await read(ours.address) == b"\x2a"
+    assert ours.bonded
+    with pytest.raises(BleakError):
+        await read(foreign.address)
+    assert not foreign.bonded
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.05])
+async def test_the_agent_is_registered_again_with_each_bluetoothd(radio: Radio, bluez: Watched, slow: float) -> None:
+    await bluez.register_agent(quiet_agent(TAG.__eq__))
+    for _ in range(2):
+        radio.bluez.kill()
+        await until(lambda: not bluez.running)
+        assert not radio.bluez.pairing.default
+        await radio.bluez.start(slow)
+        await until(lambda: radio.bluez.pairing.default)
+    await bluez.close()
+    await until(lambda: not radio.bluez.pairing.agents)
+
+
+async def test_the_agent_answers_bluetoothd_and_nobody_else(radio: Radio, bluez: Watched) -> None:
+    asked: list[str] = []
+    await bluez.register_agent(quiet_agent(lambda address: asked.append(address) or True))
+    (agent,) = radio.bluez.pairing.default
+    stranger = await MessageBus(bus_address=radio.bus.address).connect()
+    question = Message(agent.owner, agent.path, "org.bluez.Agent1", "RequestAuthorization", signature="o")
+    question.body = [f"/org/bluez/hci0/dev_{TAG.replace(':', '_')}"]
+    reply = await stranger.call(question)
+    stranger.disconnect()
+    await stranger.wait_for_disconnect()
+    assert reply is not None
+    assert reply.error_name == "org.freedesktop.DBus.Error.AccessDenied"
+    assert asked == []
+
+
+async def test_pairing_that_takes_too_long_is_given_up(radio: Radio, bluez: Watched) -> None:
+    one = guarded(TAG, Pairing("DisplayOnly"))
+    radio.add(one)
+    radio.adapter.leave_connected(one)
+
+    async def thinks(_: Question) -> str | None:
+        return await asyncio.get_running_loop().create_future()
+
+    await bluez.register_agent(Agent("KeyboardDisplay", thinks))
+    with refused("timeout", f"pairing with {TAG} took too long"):
+        await bluez.pair(bluez.only, TAG, within=0.05)
+    with refused("timeout", f"pairing with {TAG} took too long"):  # nothing is left that would be in progress
+        await bluez.pair(bluez.only, TAG, within=0.05)
+    assert not one.bonded
+
+
+async def test_pairing_that_cannot_be(radio: Radio, bluez: Watched) -> None:
+    with refused("silent", f"pairing with {TAG} is not possible before the device is heard"):
+        await bluez.pair(bluez.only, TAG, within=1.0)
+    with refused("unplugged", f"{TAG} cannot be trusted"):
+        await bluez.trust(bluez.only, TAG)
+    one = guarded(TAG, Pairing())
+    one.faults.connect_errors.append("le-connection-abort-by-remote")
+    radio.add(one)
+    async with Adverts() as heard:
+        await heard.device(TAG)
+        with refused("refused", f"pairing with {TAG} failed: le-connection-abort-by-remote", "try again"):
+            await bluez.pair(bluez.only, TAG, within=1.0)
+        await bluez.pair(bluez.only, TAG, within=1.0)
+        assert one.bonded
+        await bluez.pair(bluez.only, TAG, within=1.0)  # is fine
+    other = guarded("A0:9E:1A:00:00:01", Pairing())
+    radio.add(other)
+    radio.adapter.leave_connected(other)
+    radio.adapter.power_off()
+    with refused("refused", f"pairing with {other.address} is not possible, the adapter is off"):
+        await bluez.pair(bluez.only, other.address, within=1.0)
