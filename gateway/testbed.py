@@ -127,6 +127,7 @@ class Simulator(Process):
     def __init__(self, folder: Path, name: str, *arguments: str) -> None:
         self.name = name
         self.url = ""
+        self.ready: dict[str, Any] = {}  # all that it says when it is up: of a radio the adapter, and who is on the air
         self.truth = folder / f"{name}-{time.monotonic_ns()}.truth"  # every value it ever gave, as JSON lines
         command = [*PYTHON, "-m", "simulators", name, "--json", "--truth", str(self.truth), *arguments]
         super().__init__(command, self.truth.with_suffix(".log"))
@@ -136,12 +137,13 @@ class Simulator(Process):
         return self
 
     def up(self) -> None:
-        """Start it; `url` says how to reach it: tcp://HOST:PORT, or the path of a pseudo-terminal."""
+        """Start it; `url` says how to reach it: tcp://HOST:PORT, the path of a pseudo-terminal, or of a D-Bus."""
         line = self.start().readline()
         if not line:
             self.kill()
             raise self.failed(f"the simulator {self.name}")
-        self.url = json.loads(line)["url"]
+        self.ready = json.loads(line)
+        self.url = self.ready["url"]
 
     def report(self) -> dict[str, Any]:
         """End it; what it says then. A paced line tells how busy it was (simulators/README.md)."""
@@ -155,12 +157,13 @@ class Simulator(Process):
 class Gateway(Process):
     """The real daemon, `labgate run`, on a configuration of its own (a mapping, written as JSON, which is YAML)."""
 
-    def __init__(self, folder: Path, site: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, site: Mapping[str, Any], bus: str | None = None) -> None:
+        """`bus` is the address of the D-Bus of a simulated radio; the host's own unless said."""
         self.file = folder / "gateway.yaml"
         self.file.write_text(json.dumps(site, indent=1, ensure_ascii=False))
         self.socket = folder / "control.sock"
         command = [*PYTHON, "-m", "gateway.cli", "-c", str(self.file), "--socket", str(self.socket), "run"]
-        super().__init__(command, folder / "gateway.log")
+        super().__init__(command, folder / "gateway.log", {"DBUS_SYSTEM_BUS_ADDRESS": bus} if bus else None)
 
     def __enter__(self) -> "Gateway":
         self.up()

@@ -21,7 +21,7 @@ from gateway.cli.ledger import read_file
 from gateway.cli.received import Tally, samples
 from gateway.errors import LinkError
 from gateway.mqtt import subscribe
-from gateway.testbed import Broker, Gateway, Simulator
+from gateway.testbed import Broker, Gateway, Simulator, find_program
 
 EXAMPLE = "labgate demo --seconds 20"
 
@@ -43,6 +43,11 @@ DEVICES: tuple[tuple[str, list[str], str, dict[str, Any], dict[str, Any]], ...] 
         {"serial": "", "baudrate": 115200}, {"driver": "han"},
     ),
 )  # fmt: skip
+# Simulated on one radio: name, simulator, device
+ON_AIR: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("tag-1", "ble_tag", {"profile": "ruuvi"}),
+    ("strap-1", "ble_strap", {"profile": "heart_rate"}),
+)
 # Of a sample that has many values these are shown, or its first ones.
 SHOWN = ("voltage_l1", "current_l1", "power", "energy_import", "1-0:1.7.0", "1-0:32.7.0", "1-0:1.8.0")
 FEW = 3
@@ -76,11 +81,20 @@ def run(args: Namespace) -> int:
             print(f"{name:8} {simulator[0]}, simulated, {how} {wire.url}")
             site["links"][f"to-{name}"] = link | {"modbus" if "modbus" in link else "serial": wire.url}
             site["devices"][name] = device | {"link": f"to-{name}"}
+        bus = None
+        if find_program("dbus-daemon") is not None:
+            radio = stack.enter_context(Simulator(folder, "+".join(simulator for _, simulator, _ in ON_AIR)))
+            bus, site["links"]["radio"] = radio.url, {"ble": radio.ready["adapter"]}
+            for (name, simulator, device), address in zip(ON_AIR, radio.ready["addresses"], strict=True):
+                print(f"{name:8} {simulator}, simulated, on the air as {address}")
+                site["devices"][name] = device | {"link": "radio", "address": address}
+        else:
+            print("radio    left out: no dbus-daemon here; install dbus, or run make tools")
         heard: Heard = queue.SimpleQueue()
         stack.enter_context(
             closing(subscribe(broker.url, "#", lambda topic, payload: heard.put((time.time(), topic, payload))))
         )
-        gateway = stack.enter_context(Gateway(folder, site))
+        gateway = stack.enter_context(Gateway(folder, site, bus))
         print(f"gateway  labgate run, process {gateway.pid}\n")
         view = View()
         _watch(view, heard, gateway, args.seconds)
