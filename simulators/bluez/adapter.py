@@ -111,7 +111,8 @@ class Adapter:
         if table is None or (peripheral.faults.lose and self.bluez.random.random() < peripheral.faults.lose):
             return False
         twice = peripheral.faults.double and self.bluez.random.random() < peripheral.faults.double
-        table.take(characteristic, data, 2 if twice else 1)
+        for _ in range(2 if twice else 1):
+            table.remote(characteristic).take(data)
         return True
 
     def lose(self, peripheral: Peripheral) -> None:
@@ -127,6 +128,14 @@ class Adapter:
             device.show()
         device.link.bring_up(lambda error: None)
         return device
+
+    def leave_subscribed(self, characteristic: Characteristic) -> None:
+        """A subscription that a client has left which is still on the bus: each notification comes once more."""
+        peripheral = characteristic.peripheral
+        assert isinstance(peripheral, Peripheral)
+        table = self.devices[peripheral.address].link.table
+        assert table is not None, "not connected"
+        table.remote(characteristic).leave_subscribed()
 
     # On the bus
 

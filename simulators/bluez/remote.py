@@ -70,12 +70,9 @@ class Table:
             adapter.objects.remove(path)
             adapter.bluez.exported.pop(path, None)
 
-    def take(self, characteristic: Characteristic, data: bytes, times: int) -> None:
-        """A notification has come."""
-        for remote in self.characteristics:
-            if remote.characteristic is characteristic:
-                for _ in range(times):
-                    remote.take(data)
+    def remote(self, characteristic: Characteristic) -> RemoteCharacteristic:
+        """The object of a characteristic."""
+        return next(remote for remote in self.characteristics if remote.characteristic is characteristic)
 
     def connected(self, peripheral: Peripheral) -> None:
         """The link is there (again): who had subscribed still is."""

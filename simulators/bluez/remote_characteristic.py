@@ -80,7 +80,7 @@ class RemoteCharacteristic:
         """The link is gone: sockets end, subscribers stay."""
         self._close_notify()
         self._close_write()
-        self.operations.objects.drop(self.path, CHARACTERISTIC, "MTU")
+        self.operations.objects.interfaces(self.path).get(CHARACTERISTIC, {}).pop("MTU", None)  # nobody is told
 
     def client_left(self, name: str) -> None:
         """A client has left the bus."""
@@ -153,6 +153,12 @@ class RemoteCharacteristic:
 
         self.operations.run("subscribe", self.path, call, act)
 
+    def leave_subscribed(self) -> None:
+        """Somebody subscribed who stays on the bus and will not be heard of again."""
+        self.subscribers["nobody"] = None
+        self.characteristic.subscribe(True)
+        self._put("Notifying", Variant("b", True))
+
     def stop_notify(self, call: Call) -> None:
         """StopNotify."""
         if call.sender not in self.subscribers:
@@ -197,8 +203,8 @@ class RemoteCharacteristic:
 
         def act() -> None:
             self.characteristic.subscribe(True)
-            self._notify_socket = self._share(call, self._close_notify)
             self._put("NotifyAcquired", Variant("b", True))
+            self._notify_socket = self._share(call, self._close_notify)
 
         self.operations.run("subscribe", self.path, call, act)
 
@@ -210,8 +216,8 @@ class RemoteCharacteristic:
             raise failed("Not connected")
         if self._write_socket is not None:
             raise RefusedError("NotPermitted", "Write acquired")
-        self._write_socket = self._share(call, self._close_write)
         self._put("WriteAcquired", Variant("b", True))
+        self._write_socket = self._share(call, self._close_write)
 
     def _share(self, call: Call, ended: Callable[[], None]) -> socket.socket:
         """Answer with one end of a socket and the MTU; gives the other, `ended` when the client closes its own."""
