@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from gateway.config_ble import BleLinkConfig
 from gateway.errors import LinkError
 from gateway.links.air import Peer
 from gateway.links.bluez import Bluez
-from gateway.links.pairing import quiet_agent
+from gateway.links.pairing import Agent, Question, quiet_agent
 from simulators.bluez.model import Characteristic, Pairing, Peripheral, Service
 from tests.commands import PROGRAM, environment
 from tests.radio import ADAPTER, Radio, radio, until
@@ -113,8 +114,16 @@ async def test_a_device_that_refuses(radio: Radio) -> None:
 async def test_a_device_that_is_paired_already(radio: Radio) -> None:
     strap(radio, Pairing())
     await paired()
-    with pytest.raises(LinkError, match=f"{STRAP} is paired already: hci0; .*`bluetoothctl remove {STRAP}`"):
+    with pytest.raises(LinkError, match=f"{STRAP} is paired already: hci0; .* add --anew"):
         await paired()
+
+
+async def test_a_device_is_paired_anew(radio: Radio) -> None:
+    one = strap(radio, Pairing())
+    await paired()
+    one.pairing = Pairing("DisplayOnly", passkey=42)
+    await command.pair(STRAP, None, Person(STRAP, "000042", as_json=True), anew=True)
+    assert radio.adapter.devices[STRAP].bond == 2  # authenticated
 
 
 async def test_a_device_that_is_not_heard(radio: Radio, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +172,45 @@ async def test_the_gateway_answers_again_when_it_is_done(radio: Radio) -> None:
     (mine,) = radio.bluez.pairing.agents
     await paired("42")
     await until(lambda: [agent.owner for agent in radio.bluez.pairing.default] == [mine])
+    await gateway.close()
+
+
+async def test_a_pairing_that_runs_already_is_waited_for(radio: Radio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway's own, say, begun by a read."""
+    monkeypatch.setattr(command, "_AGAIN", 0.02)
+    one = strap(radio, Pairing("DisplayOnly", passkey=42))
+    radio.adapter.leave_connected(one)
+    asked, given_up = asyncio.Event(), asyncio.Event()
+
+    async def thinks(_: Question) -> str | None:
+        asked.set()
+        await given_up.wait()
+        return None
+
+    gateway = Bluez("radio")
+    await gateway.open()
+    await gateway.register_agent(Agent("KeyboardDisplay", thinks))
+    other = asyncio.create_task(gateway.pair(gateway.find(ADAPTER), STRAP, within=5.0))
+    await asked.wait()
+    refused: list[LinkError] = []
+    pair = Bluez.pair
+
+    async def counted(*arguments: Any) -> None:
+        try:
+            await pair(*arguments)
+        except LinkError as error:
+            refused.append(error)
+            raise
+
+    monkeypatch.setattr(Bluez, "pair", counted)
+    mine = asyncio.create_task(paired("000042"))
+    await until(lambda: refused)
+    given_up.set()
+    await mine
+    assert {error.reason for error in refused} == {"busy"}
+    assert one.bonded
+    with pytest.raises(LinkError, match="failed"):
+        await other
     await gateway.close()
 
 
