@@ -7,6 +7,7 @@ from functools import cached_property
 from drivers.codecs.device_clock import TimeZone, placed
 from drivers.codecs.gatt_options import GattOptions, decode_value
 from drivers.codecs.sig_characteristics import Identity
+from drivers.codecs.sig_octets import short_uuid
 from gateway import DecodeError, Listener, Options, Quantity, RadioLink, Reading, Value, Values
 
 
@@ -14,6 +15,15 @@ class SubscribedOptions(GattOptions):
     """The characteristics are those it is subscribed to."""
 
     time_zone: TimeZone | None = None  # of the clock of a device that says when it measured
+
+
+class _Known:
+    """What a device has said of itself after it was connected."""
+
+    def __init__(self) -> None:
+        self.identity = Identity()
+        self.quantities: dict[str, Quantity] = {}  # of what is read once
+        self.news: dict[str, Reading] = {}  # by name; in no sample yet
 
 
 @dataclass(frozen=True)
@@ -30,34 +40,35 @@ class Gatt(Listener):
         return Values(o.peer, o.characteristics, o.read)
 
     @cached_property
-    def known(self) -> Identity:
-        """Who it says it is."""
-        return Identity()
-
-    @cached_property
-    def found(self) -> dict[str, Quantity]:
-        """What it has told that is not told again and again."""
-        return {}
+    def known(self) -> _Known:
+        """What it has said of itself."""
+        return _Known()
 
     def decode(self, frame: Value) -> list[Reading]:
-        """Readings of one value; none where it says who it is. Raises DecodeError."""
-        if self.known.learn(frame.characteristic, frame.data):
+        """Readings of one value. Those of what is read once stand before the next ones. Raises DecodeError."""
+        known, uuid = self.known, frame.characteristic
+        if known.identity.learn(uuid, frame.data):
             return []
-        decoder = self.options.decoders.get(frame.characteristic)
+        decoder = self.options.decoders.get(uuid)
         if decoder is None:
-            raise DecodeError(f"nobody asked for characteristic {frame.characteristic}; write it in `characteristics`")
+            raise DecodeError(f"nobody asked for characteristic {short_uuid(uuid)}; write it in `characteristics`")
         readings = decoder.decode(frame.data)
-        if frame.characteristic not in self.options.characteristics:
-            self.found.update(decoder.quantities)
-        return placed(readings, self.options.time_zone)
+        if uuid not in self.options.characteristics:
+            known.quantities.update(decoder.quantities)
+            known.news.update((reading.name, reading) for reading in readings)
+            return []
+        news = list(known.news.values()) if readings else []
+        if readings:
+            known.news.clear()
+        return news + placed(readings, self.options.time_zone)
 
     def quantities(self) -> dict[str, Quantity]:
         """All its characteristics may tell; of those read once what it has told."""
-        return self.options.measured | self.found
+        return self.options.measured | self.known.quantities
 
     def identity(self) -> dict[str, str | None]:
         """As in its Device Information Service, where that is read."""
-        return self.known.told()
+        return self.known.identity.told()
 
     @classmethod
     def decode_input(cls, options: Options | None, data: bytes, context: Mapping[str, str]) -> list[Reading]:

@@ -8,7 +8,7 @@ from pydantic import ValidationInfo, field_validator
 from drivers.codecs.gatt_fields import ValueField, described
 from drivers.codecs.radio_peer import RadioOptions, Uuid
 from drivers.codecs.sig_characteristics import CHARACTERISTICS, IDENTITY
-from drivers.codecs.sig_octets import Characteristic, decode_captured
+from drivers.codecs.sig_octets import Characteristic, decode_captured, short_uuid
 from gateway import Options, Peer, Quantity, Reading
 
 
@@ -39,7 +39,7 @@ class GattOptions(RadioOptions):
             known |= IDENTITY.keys()
         for uuid in uuids:
             if uuid not in known:
-                raise ValueError(f"what is in {uuid} is not known here; write `fields` for it")
+                raise ValueError(f"what is in {short_uuid(uuid)} is not known here; write `fields` for it")
         return uuids
 
     @property

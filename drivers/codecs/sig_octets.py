@@ -85,13 +85,18 @@ def named_code(name: str, names: Mapping[int, str] | tuple[str, ...], code: int)
     return Reading(name, known[code]) if code in known else Reading(name, str(code), quality="suspect")
 
 
+def short_uuid(uuid: str) -> str:
+    """A UUID as people know it: of 16 bits where it is one of the SIG's."""
+    return uuid.removeprefix("0000").removesuffix(BASE) if uuid.endswith(BASE) else uuid
+
+
 def wanted(uuid: str | None, characteristics: Mapping[str, Characteristic]) -> Characteristic:
     """The one of `characteristics` (by 128-bit UUID) that a capture's context names, or the only one there is.
 
     Raises DecodeError.
     """
-    short = [uuid.removeprefix("0000").removesuffix(BASE) for uuid in characteristics]
-    known = ", ".join(short if len(short) <= MOST else [*short[:MOST], "…"])
+    names = [short_uuid(uuid) for uuid in characteristics]
+    known = ", ".join(names if len(names) <= MOST else [*names[:MOST], "…"])
     if uuid is None and len(characteristics) == 1:
         return next(iter(characteristics.values()))
     if uuid is None:

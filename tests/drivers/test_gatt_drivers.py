@@ -53,11 +53,24 @@ def test_values_are_samples_and_who_it_is_is_identity() -> None:
     assert set(device.quantities()) == {"heart_rate", "sensor_contact", "rr_interval", "energy_expended"}
     assert device.decode(value("2a29", b"Polar".hex())) == []
     assert device.decode(value("2a24", b"H10".hex())) == []
-    assert device.decode(value("2a38", "01")) == [Reading("sensor_location", "chest")]
-    assert device.decode(value("2a37", "0048")) == [Reading("heart_rate", 72, "beat/min")]
+    assert device.decode(value("2a38", "01")) == []
+    assert device.decode(value("2a38", "02")) == []  # it was connected to again
+    rate = Reading("heart_rate", 72, "beat/min")
+    assert device.decode(value("2a37", "0048")) == [Reading("sensor_location", "wrist"), rate]
+    assert device.decode(value("2a37", "0048")) == [rate]
     assert device.identity() == {"model": "Polar H10", "serial": None, "firmware": None}
     assert device.quantities()["energy_expended"].kind == "counter"
     assert device.quantities()["sensor_location"].kind == "state"
+
+
+def test_what_is_read_once_waits_for_a_measurement_and_has_not_its_time() -> None:
+    device = strap(characteristics=["2a1c"], read=["2a19"], time_zone="Europe/Stockholm")
+    device.decode(value("2a19", "33"))
+    assert device.decode(value("2a1c", "00ffff7f00")) == []  # no number
+    with pytest.raises(DecodeError):
+        device.decode(value("2a1c", "00"))
+    battery, *measured = device.decode(value("2a1c", "02 6c0100ff ea07 0b 14 08 00 00"))
+    assert (battery, {r.at for r in measured}) == (Reading("battery", 51, "%EL"), {1795158000.0})
 
 
 def test_a_value_that_nobody_asked_for_is_refused() -> None:
