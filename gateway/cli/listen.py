@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from gateway.cli import show, unconfigured
 from gateway.config_serial import SerialLinkConfig
 from gateway.driver import Listener
-from gateway.errors import DecodeError, LabgateError
+from gateway.errors import ConfigError, LabgateError
 from gateway.links.base import SerialLink
 from gateway.links.framing import Lines
 from gateway.links.ports import serial_ports
 from gateway.links.serial import SerialLine
 from gateway.reading import Reading
+from gateway.validation import faults
 
 BAUDRATES = (9600, 115200, 19200, 4800, 38400, 57600, 2400, 1200)
 WITHIN = 2.5  # s at each speed; boards mostly print once a second
@@ -43,9 +46,13 @@ class Heard:
 
 
 async def listen(port: str, within: float | None, as_json: bool) -> None:
-    """Hear the port at one common speed after the other until something makes sense of it, and say what to paste."""
+    """Hear the port at one common speed after the other until something makes sense of it, and say what to paste.
+
+    Raises ConfigError for what is no port, and LinkError.
+    """
     tried = listeners()
-    speeds = (9600,) if port.startswith("tcp://") else BAUDRATES
+    speeds = (METERS,) if port.startswith("tcp://") else BAUDRATES
+    _link(port, speeds[0])
     each = within or WITHIN
 
     def say(text: str) -> None:
@@ -63,7 +70,8 @@ async def listen(port: str, within: float | None, as_json: bool) -> None:
         if best is not None and best.made:
             break
     if deaf and within is None and (best is None or not best.made):
-        say(f"now {METERS_WITHIN:g} s at {METERS} baud, for meters that speak every 10 s")
+        at = f" at {METERS} baud" if len(speeds) > 1 else ""
+        say(f"now {METERS_WITHIN:g} s{at}, for meters that speak every 10 s")
         best = _better(best, await _heard(port, METERS, METERS_WITHIN, tried))
     _tell(port, best, as_json)
 
@@ -82,7 +90,7 @@ def _better(one: Heard | None, other: Heard | None) -> Heard | None:
 
 
 async def _heard(port: str, baudrate: int, within: float, tried: Tried) -> Heard | None:
-    line = SerialLine("scan", SerialLinkConfig.model_validate({"serial": port, "baudrate": baudrate}))
+    line = SerialLine("scan", _link(port, baudrate))
     try:
         async with asyncio.TaskGroup() as group:
             plain = group.create_task(_frames(line, "", (Lines(),), within))
@@ -102,6 +110,15 @@ async def _heard(port: str, baudrate: int, within: float, tried: Tried) -> Heard
     return heard
 
 
+def _link(port: str, baudrate: int) -> SerialLinkConfig:
+    raw = {"serial": port, "baudrate": baudrate}
+    try:
+        return SerialLinkConfig.model_validate(raw)
+    except ValidationError as error:
+        wrong = faults(error, raw, SerialLinkConfig)[0]
+        raise ConfigError(f"{wrong.text}; {wrong.instead}") from None
+
+
 async def _frames(line: SerialLine, ear: str, framings: Any, within: float) -> list[bytes]:
     loop = asyncio.get_running_loop()
     until, found = loop.time() + within, []
@@ -117,19 +134,21 @@ def _made_of(driver: Listener, frames: Sequence[bytes]) -> list[Reading]:
     for frame in frames:
         try:
             readings += driver.decode(frame)
-        except DecodeError:
+        except Exception:  # noqa: BLE001 - a driver of one's own may raise anything
             wrong += 1
     return readings if 2 * wrong < len(frames) else []
 
 
 def _tell(port: str, heard: Heard | None, as_json: bool) -> None:
     where = next((p.where for p in serial_ports() if p.path == os.path.realpath(port)), f'"{port}"')
-    link = f"{{serial: {where}, baudrate: {heard.baudrate}}}" if heard else None
+    baudrate = heard.baudrate if heard and not port.startswith("tcp://") else None  # a serial server has its own
+    link = f"{{serial: {where}{f', baudrate: {baudrate}' if baudrate else ''}}}" if heard else None
+    at = f"at {baudrate} baud " if baudrate else ""
     devices = [f"{{{name}, link: desk}}" for name in heard.made] if heard else []
     if as_json:
         guess, readings = next(iter(heard.made.items()), ("", [])) if heard else ("", [])
         key, _, name = guess.partition(": ")
-        row: dict[str, Any] = {"port": port, "baudrate": heard and heard.baudrate, "driver": None, "profile": None}
+        row: dict[str, Any] = {"port": port, "baudrate": baudrate, "driver": None, "profile": None}
         row |= {key: name} if guess else {}
         row |= {"said": heard.lines[:SHOWN] if heard else [], "readings": sorted({r.name for r in readings})}
         show.json_line(row | {"link": link, "device": devices[0] if devices else None, "or": devices[1:]})
@@ -141,11 +160,11 @@ def _tell(port: str, heard: Heard | None, as_json: bool) -> None:
         for text in heard.lines[:SHOWN]:
             print(f"  {show.printable(text[:100])}")
     if not devices:
-        print(f"at {heard.baudrate} baud this was heard, and no driver made sense of it")
+        print(f"{at}this was heard, and no driver made sense of it")
         return
     guess, readings = next(iter(heard.made.items()))
     values = {r.name: {"value": r.value, "unit": r.unit} for r in readings}
-    print(f"at {heard.baudrate} baud the {guess.replace(':', '')} hears {show.readings(values)}")
+    print(f"{at}the {guess.replace(':', '')} hears {show.readings(values)}")
     print(f"paste under links:    desk: {link}")
     print(f"paste under devices:  board-1: {devices[0]}")
     if len(devices) > 1:

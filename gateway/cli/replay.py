@@ -50,9 +50,10 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Replay and tell. Returns 1 when no sample came of it, unless all that came was good and had no value."""
     base, file = Path(args.config).parent, Path(args.file)
-    if file.is_file() and file.stat().st_size > _LARGEST:
+    with file.open("rb") as recording:
+        data = recording.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
         raise ConfigError(f"{file} is larger than {show.size(_LARGEST)}; cut out what is of interest")
-    data = file.read_bytes()
     found = _driver(args, data, base)
     counts = Counter[str]()
 
@@ -84,7 +85,7 @@ def _driver(args: Namespace, data: bytes, base: Path) -> unconfigured.Found:
         return unconfigured.of_profile(args.profile, base)
     if args.driver:
         return unconfigured.of_driver(args.driver, base)
-    text = data.decode(errors="replace")
+    text = data.decode("utf-8-sig", errors="replace")
     device = dict(header(text)).get("device") if is_transcript(text) else None
     if device is None:
         text = "nothing says what it was recorded of; name it with --driver or --profile"

@@ -17,6 +17,7 @@ _PORTS: dict[int, tuple[Reason, str]] = {
     errno.EPERM: ("permission", "add this user to the group dialout and log in again"),
     errno.EAGAIN: ("busy", "another program holds it: stop that"),
     errno.EBUSY: ("busy", "another program holds it: stop that"),
+    errno.EISDIR: ("configuration", "this is no serial port: correct the path"),
     errno.ENOTTY: ("configuration", "this is no serial port: correct the path"),
     errno.EINVAL: ("configuration", "the port cannot do these settings: correct baudrate, bytesize, parity, stopbits"),
 }

@@ -107,6 +107,31 @@ def test_the_stanza_for_programs(wire: tuple[int, str], capsys: Any, monkeypatch
     assert SerialLinkConfig.model_validate(link).baudrate == 1200
 
 
+def test_a_serial_server_has_a_speed_of_its_own(tmp_path: Path) -> None:
+    with Simulator(tmp_path, "line_board", "--set", "every=50ms", "--port", "0") as device:
+        told = labgate("scan", device.url, "--timeout", "500ms").stdout
+        found = json.loads(labgate("scan", device.url, "--timeout", "500ms", "--json").stdout)
+    assert "baud" not in told
+    assert f'paste under links:    desk: {{serial: "{device.url}"}}' in told.splitlines()
+    assert (found["baudrate"], found["driver"]) == (None, "lines")
+
+
+@pytest.mark.parametrize(
+    ("port", "told"),
+    [
+        ("tcp://127.0.0.1", '"tcp://127.0.0.1" lacks a port; write '),
+        ("tcp://", '"tcp://" lacks a host or a port; write '),
+        ("tcp://127.0.0.1:99999", "has a host or port that cannot be; write "),
+        ("tcp://a b:1", "holds a character that no address has; write "),
+        ("/", '"/" is no serial port; write '),
+    ],
+)
+def test_what_is_no_port(capsys: Any, port: str, told: str) -> None:
+    assert main(["scan", port]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n"), told in err) == ("", 1, True), err
+
+
 def speak_when_heard(monkeypatch: Any, ours: int, what: bytes, baudrate: int, within: float | None = None) -> None:
     """Speaks again and again while it is listened to at that speed (a pseudo-terminal has none), for so long."""
     listened = listen._heard

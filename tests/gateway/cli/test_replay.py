@@ -302,6 +302,17 @@ def test_a_header_that_names_no_driver(replay: Replay, told: str, text: str) -> 
     assert text in err
 
 
+def test_a_header_behind_a_byte_order_mark(replay: Replay) -> None:
+    _, rows, _ = replay("\ufeff# device: {driver: lines}\n" + said("<<", b"t=20\n"))
+    assert [values(row) for row in rows] == [{"t": 20}]
+
+
+def test_a_file_without_end_is_not_read_for_ever(replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.replay._LARGEST", 1000)
+    assert main(["replay", "/dev/zero", "--driver", "lines"]) == 2
+    assert replay.capsys.readouterr().err == "labgate: /dev/zero is larger than 1.0 kB; cut out what is of interest\n"
+
+
 def test_a_header_is_one_of_a_transcript_only(replay: Replay) -> None:
     code, _, err = replay.text("# device: {driver: lines}\nt 20\n")
     assert (code, "nothing says what it was recorded of" in err) == (2, True)

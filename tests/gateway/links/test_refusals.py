@@ -44,6 +44,11 @@ PORT = "/dev/ttyUSB0"
             "the port cannot do these settings: correct baudrate, bytesize, parity, stopbits",
         ),
         (
+            OSError(errno.EISDIR, "x"),
+            "configuration",
+            f"{PORT} cannot be opened: Is a directory: link bus-1; this is no serial port: correct the path",
+        ),
+        (
             OSError(errno.EMFILE, "x"),
             "missing",
             f"{PORT} cannot be opened: Too many open files: link bus-1; check the port",
