@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Literal, NoReturn
 
 import bleak
@@ -81,11 +82,27 @@ class Scanner:
 
     async def stop(self) -> None:
         """End it. Never raises: bluetoothd may have forgotten it long ago (rule 2)."""
-        bus = _bus()
-        lost = bus is None or not bus.connected  # a call over it would wait for ever; bleak's callbacks go before that
+        manager = _manager()
+        if manager is None or not manager._bus.connected:
+            self._drop(manager)
+            return
         with contextlib.suppress(*_LOST):
-            async with asyncio.timeout(0 if lost else STOP_WITHIN):
+            async with asyncio.timeout(STOP_WITHIN):
                 await self._scanner.stop()
+
+    def _drop(self, manager: Any) -> None:
+        """Hear no more without a word to bluetoothd.
+
+        To call over a bus that is lost would take the descriptor from whoever has its number now (dbus-fast 5.2), and
+        an answer would never come.
+        """
+        scan: Any = self._scanner._backend
+        scan._stop = None
+        if manager is not None:
+            for callbacks in manager._advertisement_callbacks.values():
+                callbacks[:] = [each for each in callbacks if each != scan._handle_advertising_data]
+            removed = manager._device_removed_callbacks
+            removed[:] = [each for each in removed if each.callback != scan._handle_device_removed]
 
     def _came(self, device: BLEDevice, data: Sent) -> None:
         props = data.platform_data[1]
@@ -114,11 +131,12 @@ class Client:
         self._where = f"{device.address} on {link}"
         self.address = device.address
         self._client = bleak.BleakClient(device, lambda _: lost(), timeout=CONNECT_WITHIN)
+        self._backend: Any = self._client._backend
         self._found: dict[int, BleakGATTCharacteristic] = {}
 
     async def connect(self) -> list[Characteristic]:
         """Connect, and find what the peer has, by handle. Raises LinkError."""
-        await self._within(CONNECT_WITHIN + _MARGIN, self._client.connect(), "cannot be connected to")
+        await self._within(CONNECT_WITHIN + _MARGIN, self._client.connect, "cannot be connected to")
         try:
             self._found = dict(sorted(self._client.services.characteristics.items()))
         except _LOST as error:
@@ -136,23 +154,33 @@ class Client:
 
     async def read(self, handle: int, within: float) -> bytes:
         """Read a characteristic; one operation at a time is the caller's business (rule 8). Raises LinkError."""
-        return bytes(await self._within(within, self._client.read_gatt_char(self._found[handle]), "cannot be read"))
+        read = partial(self._client.read_gatt_char, self._found[handle])
+        return bytes(await self._within(within, read, "cannot be read"))
 
     async def subscribe(self, handle: int, told: Callable[[bytes], None]) -> None:
         """Ask for what a characteristic notifies or indicates. Raises LinkError."""
-        notify = self._client.start_notify(self._found[handle], lambda _, data: told(bytes(data)))
+        notify = partial(self._client.start_notify, self._found[handle], lambda _, data: told(bytes(data)))
         await self._within(SUBSCRIBE_WITHIN, notify, "cannot be subscribed to")
 
     async def disconnect(self) -> None:
         """End the connection, also one that was lost: it keeps a D-Bus connection until then (rule 4). Never raises."""
         with contextlib.suppress(*_LOST):
+            if self._bus_lost:
+                self._backend._on_disconnected()
             async with asyncio.timeout(CLOSE_WITHIN):
                 await self._client.disconnect()
 
-    async def _within(self, limit: float, work: Awaitable[Any], what: str) -> Any:
+    @property
+    def _bus_lost(self) -> bool:
+        """Whether nothing can be said over the D-Bus connection of this client any more; see Scanner._drop."""
+        return self._backend._bus is not None and not self._backend._bus.connected
+
+    async def _within(self, limit: float, work: Callable[[], Awaitable[Any]], what: str) -> Any:
         try:
+            if self._bus_lost:
+                raise EOFError
             async with asyncio.timeout(limit):
-                return await work
+                return await work()
         except _LOST as error:
             self._refuse(error, what, limit)
 
@@ -181,14 +209,15 @@ def forget() -> None:
     bleak does not notice that bluetoothd has gone; it does notice that its bus has. Once for each loss is enough,
     whoever finds it: a bus that is closed already is left alone.
     """
-    bus = _bus()
-    if bus is not None and bus.connected:
-        bus.disconnect()
+    manager = _manager()
+    if manager is not None and manager._bus.connected:
+        manager._bus.disconnect()
 
 
-def _bus() -> Any:
+def _manager() -> Any:
+    """What bleak knows of bluetoothd, once it has a bus."""
     manager = bluez_manager._global_instances.get(asyncio.get_running_loop())
-    return None if manager is None else manager._bus
+    return manager if manager is not None and manager._bus is not None else None
 
 
 class _ForgottenOnPurpose(logging.Filter):

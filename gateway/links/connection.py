@@ -142,11 +142,12 @@ class Connection:
                 if self._shared.trouble is not None:  # that is told, by others
                     await asyncio.sleep(PAUSE[0])
                     continue
+                if error.reason == "silent":  # it is waited for (rule 11)
+                    continue
                 self.tell(error)
-                if error.reason != "silent":  # then it has to be heard anyway (rule 11)
-                    pause = min(PAUSE[0] * 2 ** min(self._failures, 10), PAUSE[1])
-                    self._failures += 1
-                    await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+                pause = min(PAUSE[0] * 2 ** min(self._failures, 10), PAUSE[1])
+                self._failures += 1
+                await asyncio.sleep(pause * random.uniform(0.8, 1.2))
 
     def _wanted(self) -> bool:
         return bool(self.ears or self._reading) or asyncio.get_running_loop().time() < self._keep_until
@@ -179,11 +180,9 @@ class Connection:
                     seen = Sighting(device)
                     seen.at = asyncio.get_running_loop().time()
                     return seen
-            try:
-                async with asyncio.timeout(MISSING):
-                    return await shared.sightings.find(self.peer, self._after, shared.held)
-            except TimeoutError:
-                continue
+            heard = await shared.sightings.find(self.peer, self._after, shared.held, MISSING)
+            if heard is not None:
+                return heard
 
     async def _take_slot(self) -> Slot:
         do = "use fewer devices that connect, or one more adapter"

@@ -160,6 +160,7 @@ class Watch:
         self._retries, self._revived = 0, False
         if self._trouble is not None and self._trouble.reason != "silent":  # that is over when something is heard
             self._tell(None)
+        self._sightings.begun()
         await self._release(adapter)
         return STEP if self._rung else QUIET
 

@@ -38,8 +38,9 @@ class Sightings:
         self._seen: dict[str, Sighting] = {}
         self._by_address: dict[str, list[AdvertEar]] = {}
         self._by_match: list[AdvertEar] = []
-        self._edition = 0
-        self._awaited: dict[str | None, list[tuple[Peer, asyncio.Future[Sighting]]]] = {}  # by address, None: by match
+        self._edition = 0  # of the ears
+        self._scans = 0
+        self._awaited: dict[str | None, list[tuple[Peer, asyncio.Future[None]]]] = {}  # by address, None: by match
 
     def join(self, ear: AdvertEar) -> None:
         """This ear hears from now on."""
@@ -104,37 +105,42 @@ class Sightings:
         seen.ears = [*self._by_address.get(address, ()), *matching]
         seen.edition = self._edition
 
-    async def find(self, peer: Peer, after: float, taken: Container[str]) -> Sighting:
-        """A peer that is there: heard later than `after` (loop time), and just now; else it is waited for, for ever.
+    async def find(self, peer: Peer, after: float, taken: Container[str], within: float) -> Sighting | None:
+        """A peer that is there: heard later than `after` (loop time) and just now, or else within so many seconds.
 
-        Of several that match the one heard best, but none whose address is `taken`.
+        Of several that match the one heard best, but none whose address is `taken`. None, too, when the scan was begun.
         """
         loop = asyncio.get_running_loop()
-        while True:
-            after = max(after, loop.time() - FRESH)
+        until, edition = loop.time() + within, self._scans
+        while self._scans == edition and loop.time() < until:
+            since = max(after, loop.time() - FRESH)
             there = [
                 seen
                 for seen in self._candidates(peer)
-                if seen.at > after
+                if seen.at > since
                 and seen.device.address not in taken
                 and seen.data is not None
                 and matches(peer, seen.device.address, seen.data)
             ]
             if there:
                 return max(there, key=lambda seen: seen.data.rssi if seen.data is not None else -math.inf)
-            await self._await(peer)
+            await self._await(peer, until)
+        return None
 
     def _candidates(self, peer: Peer) -> list[Sighting]:
         if peer.address is None:
             return list(self._seen.values())
         return [self._seen[peer.address]] if peer.address in self._seen else []
 
-    async def _await(self, peer: Peer) -> None:
-        mine: asyncio.Future[Sighting] = asyncio.get_running_loop().create_future()
+    async def _await(self, peer: Peer, until: float) -> None:
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (peer, mine)
         self._awaited.setdefault(peer.address, []).append(entry)
         try:
-            await mine
+            async with asyncio.timeout_at(until):
+                await mine
+        except TimeoutError:
+            pass
         finally:
             waiting = self._awaited[peer.address]
             waiting.remove(entry)
@@ -147,12 +153,20 @@ class Sightings:
         for key in (address, None):
             for peer, waiting in self._awaited.get(key, ()):
                 if not waiting.done() and matches(peer, address, seen.data):
-                    waiting.set_result(seen)
+                    waiting.set_result(None)
 
     def gone(self, address: str) -> None:
         """This one is not there any more, whatever was heard before."""
         if address in self._seen:
             self._seen[address].at = -math.inf
+
+    def begun(self) -> None:
+        """The scan has begun: who waits for a peer looks, too, who is connected already."""
+        self._scans += 1
+        for waiting in self._awaited.values():
+            for _, mine in waiting:
+                if not mine.done():
+                    mine.set_result(None)
 
     def clear(self) -> None:
         """Nothing that was heard holds any more: the scan begins anew."""
