@@ -47,18 +47,23 @@ def run(args: Namespace) -> int:
         _ports(args.json)
         asyncio.run(scan_any(args.timeout, args.json))
     elif args.link.startswith(("/", "tcp://")):
-        if args.units is not None:
-            raise ConfigError("--units are asked on a Modbus LINK of the configuration; a port is only listened to")
+        _no_units(args)
         from gateway.cli.listen import listen
 
         asyncio.run(listen(args.link, args.timeout, args.json))
     elif _ADAPTER.fullmatch(args.link):
+        _no_units(args)
         from gateway.cli.scan_air import scan_adapter
 
         asyncio.run(scan_adapter(args.link, args.timeout, args.json))
     else:
         asyncio.run(_scan(args))
     return 0
+
+
+def _no_units(args: Namespace) -> None:
+    if args.units is not None:
+        raise ConfigError("--units are asked on a Modbus LINK of the configuration; all else is only listened to")
 
 
 def _ports(as_json: bool) -> None:
@@ -93,6 +98,7 @@ async def _scan(args: Namespace) -> None:
     if config is None:
         raise ConfigError(f"no link {args.link!r}; {or_known(args.link, found.links) or 'none is configured'}")
     if config.shape is RadioLink:
+        _no_units(args)
         from gateway.cli import radio, scan_air
 
         await scan_air.scan(radio.configured(found, args.link), args.timeout, args.json)

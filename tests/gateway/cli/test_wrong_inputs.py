@@ -16,6 +16,8 @@ devices:
   meter-1: {profile: eastron_sdm630, link: panel}
   broken: {profile: eastron_sdm63, link: panel}
 """
+AIR = "gateway: {id: a-1}\nlinks: {air: {ble: hci0}, desk: {serial: /dev/null}}\n"
+TWO = "gateway: {id: a-1}\nlinks: {air: {ble: hci0}, attic: {ble: hci1}}\n"
 BROKEN = "gateway: {id: a-1}\nbuffer: {path: 7}\n"
 
 # command, its arguments, the site ("" none), exit code, what the line must name
@@ -55,12 +57,17 @@ WRONG = [
     ("scan", ["panel", "--timeout", "soon"], SITE, 2, "write it like"),
     ("scan", ["--units", "1-3"], SITE, 2, "need a LINK"),
     ("scan", ["panel"], "", 2, "no such file"),
+    ("scan", ["hci0", "--units", "1-3"], SITE, 2, "on a Modbus LINK"),
+    ("scan", ["air", "--units", "1-3"], AIR, 2, "on a Modbus LINK"),
+    ("scan", ["desk"], AIR, 2, "desk is a serial line; `labgate scan PORT`"),
+    ("scan", ["air"], AIR, 1, "no D-Bus system bus"),
     ("scan", ["hci0", "--timeout", "1s"], "", 1, "no D-Bus system bus"),
     ("pair", [], "", 2, "ADDRESS"),
     ("pair", ["CB:B8:33:4C:88"], "", 2, "write it like CB:B8:33:4C:88:4F"),
     ("pair", ["CB:B8:33:4C:88:4F", "--passkey", "1234567"], "", 2, "six digits"),
     ("pair", ["CB:B8:33:4C:88:4F", "--link", "panel"], SITE, 2, "panel is no radio link"),
     ("pair", ["CB:B8:33:4C:88:4F", "--link", "radio"], SITE, 2, "no link 'radio'"),
+    ("pair", ["CB:B8:33:4C:88:4F"], TWO, 2, "which radio? write --link air or --link attic"),
     ("pair", ["CB:B8:33:4C:88:4F"], "", 1, "no D-Bus system bus"),
     ("devices", ["--socket", "/nonexistent/s"], "", 1, "no gateway listens on /nonexistent/s"),
     ("devices", ["--jsn"], "", 2, "did you mean --json?"),
