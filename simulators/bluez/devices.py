@@ -69,8 +69,8 @@ class Devices(dict[str, Device]):
             device.link.stop_connecting(failed(faults.ABORTED_BY_LOCAL))
             if device.temporary:
                 self.forget(device)
-            else:
-                device.link.lost()
+        for device in self.values():
+            device.link.lost()
 
     def cut(self) -> None:
         """All links are gone, and nobody is told."""

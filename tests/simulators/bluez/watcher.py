@@ -37,8 +37,9 @@ class Watcher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.bus.disconnect()
-        await self.bus.wait_for_disconnect()
+        if self.bus.connected:
+            self.bus.disconnect()
+            await self.bus.wait_for_disconnect()
 
     async def _bus_call(self, member: str, signature: str, *body: Any) -> None:
         name = "org.freedesktop.DBus"
@@ -87,7 +88,8 @@ class Watcher:
         await self.value(HCI0, ADAPTER, "StartDiscovery")
 
     async def find(self, address: str) -> str:
-        """Scan until the device is an object; gives its path."""
+        """Scan until the device is an object, if it is none yet; gives its path."""
+        self.paths.extend(await self.value("/", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"))
         await self.start_discovery()
         await until(lambda: device_path(address) in self.paths)
         await self.value(HCI0, ADAPTER, "StopDiscovery")
