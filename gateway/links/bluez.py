@@ -57,6 +57,8 @@ class Bluez:
         self._bus = Bus(link, self._heard, self._asked, self._lost)
         self._opening = asyncio.Lock()
         self._owner = ""  # bluetoothd's unique name; it has a new one after each start
+        self._watching = False  # what is told on this bus
+        self._known = False  # what this bluetoothd has: after that, its signals tell
         self._adapters: dict[str, dict[str, Any]] = {}  # path -> properties
         self._agent: Agent | None = None
 
@@ -99,19 +101,18 @@ class Bluez:
         A bluetoothd that does not run is asked for, the bus may start it; that it does not is no error.
         """
         async with self._opening:
-            if not self._bus.connected:
-                await self._bus.open()
+            await self._bus.open()
+            if not self._watching:
                 await self._watch()
             if not self._owner:
                 owner = await self._find_owner()
                 self._owner = self._owner or owner  # a signal may have told a newer one meanwhile
-                if self._owner:
-                    await self._look()
+            if self._owner and not self._known:
+                await self._look()
 
     async def close(self) -> None:
         """Let go of the bus; bluetoothd forgets our agent with it. Never raises."""
-        self._owner = ""
-        self._adapters.clear()
+        self._gone()
         await self._bus.close()
 
     async def set_powered(self, adapter: AdapterInfo, on: bool) -> None:
@@ -215,8 +216,8 @@ class Bluez:
             await self._bus.watch(sender=BLUEZ, interface=_OBJECTS)
             await self._bus.watch(sender=BLUEZ, interface=PROPERTIES, arg0=_ADAPTER)  # not of devices: adverts
         except Refused as refused:
-            await self._bus.close()
             raise refusal(refused, "the D-Bus system bus does not let us watch", self.link) from None
+        self._watching = True
 
     async def _find_owner(self) -> str:
         """Who is bluetoothd, started where the bus can start it; empty where nobody is."""
@@ -237,6 +238,7 @@ class Bluez:
             self._adapters = {path: said[_ADAPTER] for path, said in objects.items() if _ADAPTER in said}
             if self._agent is not None:
                 await self._register(self._agent)
+            self._known = True
         except LinkError as error:
             if error.reason == "missing":
                 self._owner = ""
@@ -248,16 +250,16 @@ class Bluez:
         await self._ask(path, f"{_AGENTS}.RequestDefaultAgent", "o", _AGENT_PATH, what=what)
 
     def _heard(self, signal: Heard) -> None:
+        if signal.sender not in (DAEMON, self._owner):
+            return
         if signal.member.startswith("Interfaces") and _ADAPTER not in signal.body[1]:
             return  # a device: by far the most
         before = self.running, self.adapters()
         match signal.member, signal.body:
-            case "NameOwnerChanged", [_, _, str(owner)] if signal.sender == DAEMON:
-                self._owner, self._adapters = owner, {}
+            case "NameOwnerChanged", [str(name), _, owner] if name == BLUEZ:
+                self._owner, self._adapters, self._known = owner, {}, False
                 if owner:
                     self._bus.start("bluetoothd", self._see)
-            case _ if signal.sender != self._owner:
-                return
             case "InterfacesAdded", [path, interfaces]:
                 self._adapters[path] = interfaces[_ADAPTER]
                 if self._agent is not None:  # it comes up slowly, and could not take it yet
@@ -277,9 +279,11 @@ class Bluez:
             self._changed()
 
     def _lost(self) -> None:
-        self._owner = ""
-        self._adapters.clear()
+        self._gone()
         self._changed()
+
+    def _gone(self) -> None:
+        self._owner, self._adapters, self._watching, self._known = "", {}, False, False
 
     async def _asked(self, call: Heard) -> tuple[str, list[Any]]:
         if self._agent is None or call.path != _AGENT_PATH or call.sender != self._owner:

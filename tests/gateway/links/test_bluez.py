@@ -15,6 +15,7 @@ from dbus_fast.aio import MessageBus
 
 from gateway.errors import LinkError
 from gateway.links.bluez import AdapterInfo, Bluez
+from gateway.links.dbus import Bus
 from gateway.links.pairing import Agent, Question, quiet_agent
 from simulators.bluez.model import Characteristic, Pairing, Peripheral, Service
 from simulators.bluez.systemd import Systemd
@@ -373,3 +374,50 @@ async def test_pairing_that_cannot_be(radio: Radio, bluez: Watched) -> None:
     radio.adapter.power_off()
     with refused("refused", f"pairing with {other.address} is not possible, the adapter is off"):
         await bluez.pair(bluez.only, other.address, within=1.0)
+
+
+@pytest.mark.parametrize("last", range(1, 6))
+async def test_opening_may_be_given_up_at_any_call(radio: Radio, monkeypatch: pytest.MonkeyPatch, last: int) -> None:
+    """Whoever opens next finds all there is, and is told of what changes."""
+    calls: list[str] = []
+    call = Bus.call
+
+    async def counted(bus: Bus, *arguments: Any, **more: Any) -> Any:
+        calls.append(arguments[2])
+        if len(calls) == last:
+            opening.cancel()
+        return await call(bus, *arguments, **more)
+
+    monkeypatch.setattr(Bus, "call", counted)
+    one = Bluez("radio")
+    opening = asyncio.create_task(one.open())
+    await asyncio.wait([opening])
+    assert opening.cancelled()
+    await one.open()
+    assert [a.powered for a in one.adapters()] == [True]
+    radio.adapter.power_off()
+    await until(lambda: not one.adapters()[0].powered)
+    radio.adapter.unplug()
+    await until(lambda: not one.adapters())
+    radio.bluez.kill()
+    await until(lambda: not one.running)
+    await one.close()
+
+
+async def test_strangers_on_the_bus_change_nothing(radio: Radio, bluez: Watched) -> None:
+    stranger = await MessageBus(bus_address=radio.bus.address).connect()
+    us = bluez._bus._bus.unique_name if bluez._bus._bus is not None else None
+    objects, paths = "org.freedesktop.DBus.ObjectManager", ["/org/bluez/hci0"]
+    for member, signature, body in (
+        ("InterfacesRemoved", "oas", [*paths, ["org.bluez.Adapter1"]]),
+        ("InterfacesRemoved", "", []),
+        ("NameOwnerChanged", "sss", ["org.bluez", ":1.0", ""]),
+    ):
+        signal = Message.new_signal("/", objects, member, signature, body)
+        signal.destination = us
+        await stranger.send(signal)
+    radio.adapter.power_off()  # told after all that
+    await until(lambda: not bluez.only.powered)
+    assert bluez.changes == 1
+    stranger.disconnect()
+    await stranger.wait_for_disconnect()
