@@ -76,6 +76,7 @@ class Device:
         self.link.hide_services()
         self.adapter.objects.remove(self.path)
         self.adapter.bluez.exported.pop(self.path, None)
+        self._state |= {"Connected": Variant("b", False), "ServicesResolved": Variant("b", False)}  # when it is back
 
     def died(self) -> None:
         """The daemon was killed: it will know less of it when it starts again."""
