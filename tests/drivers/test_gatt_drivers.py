@@ -156,6 +156,27 @@ def test_a_board_by_its_service_where_nobody_says_which() -> None:
     assert board.hear == Stream(Peer(service=own), own, (Lines(),))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "heart_rate",
+        "thermometer",
+        "oximeter",
+        "weight_scale",
+        "blood_pressure",
+        "environmental_sensing",
+        "battery",
+        "thingy52",
+    ],
+)
+def test_a_profile_says_what_is_advertised_and_knows_what_it_measures(name: str) -> None:
+    options = SubscribedOptions.model_validate(load_profile(name, Path()).options)
+    assert options.service
+    assert options.peer == Peer(service=options.service)
+    assert set(options.characteristics) <= options.decoders.keys()
+    assert set(options.characteristics).isdisjoint(options.read)
+
+
 @pytest.mark.parametrize("name", ["thermometer", "oximeter", "weight_scale", "blood_pressure"])
 def test_devices_that_hang_up_may_be_away_for_days(name: str) -> None:
     silent_after = load_profile(name, Path()).silent_after
