@@ -66,7 +66,8 @@ async def close_bleak() -> None:
     held: Any = manager._global_instances.pop(asyncio.get_running_loop(), None)
     if held is not None and held._bus is not None:
         held._bus.disconnect()
-        await asyncio.wait({held._bus_watcher_task})
+        if held._bus_watcher_task is not None:  # else it was about to look for the bus again
+            await asyncio.wait({held._bus_watcher_task})
 
 
 def sockets() -> int:
