@@ -130,7 +130,7 @@ class Text(BaseModel):
 
 def _kind(value: Any) -> str:
     told = value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
-    return "text" if told in TEXTS else "number"
+    return "number" if not isinstance(told, str) or told.startswith(("uint", "int", "float")) else "text"
 
 
 AdvertField = Annotated[
