@@ -114,7 +114,7 @@ def radio(options: argparse.Namespace, known: Settings, devices: int) -> Radio:
         (options.port, "--port"), (options.rtu, "--rtu"), (options.link, "--link"), (options.unit_id, "--unit-id"),
         (options.baudrate, "--baudrate"),
     ):  # fmt: skip
-        if given not in (None, False):
+        if given is not None and given is not False:  # port 0 is one
             raise ValueError(f"{option} is for a wire, and {options.name} has a radio; leave it out")
     seeds: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(options.seed))
     sensors = []
