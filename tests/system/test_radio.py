@@ -3,7 +3,7 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import accumulate
 from typing import Any
@@ -84,16 +84,21 @@ def site(
     labgate_gateway: Callable[[dict[str, Any]], Gateway],
     labgate_hub: Hub,
     monkeypatch: pytest.MonkeyPatch,
-) -> Callable[..., Site]:
+) -> Iterator[Callable[..., Site]]:
     """Starts a peripheral, and a gateway with a device `one` that reads it."""
+    sites: list[Site] = []
 
     def start(peripheral: str, *arguments: str, others: dict[str, Any] | None = None, **device: Any) -> Site:
         radio = labgate_simulator(peripheral, *arguments)
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", radio.url)
         devices = {"one": {"link": "radio", **device}, **(others or {})}
-        return Site(radio, labgate_gateway({"links": {"radio": {"ble": ADAPTER}}, "devices": devices}), labgate_hub)
+        gateway = labgate_gateway({"links": {"radio": {"ble": ADAPTER}}, "devices": devices})
+        sites.append(Site(radio, gateway, labgate_hub))
+        return sites[-1]
 
-    return start
+    yield start
+    for one in sites:
+        one.gateway.kill()  # a link takes bluetoothd 2 s to end
 
 
 def test_a_strap(site: Callable[..., Site]) -> None:
@@ -113,6 +118,7 @@ def test_a_strap(site: Callable[..., Site]) -> None:
     (meta,) = here.hub.messages("lab/test/one/meta")[-1:]
     assert meta["identity"]["model"] == "Polar Electro Oy H10"
     assert meta["quantities"]["energy_expended"] == {"unit": "J", "kind": "counter"}
+    assert here.gateway.stop() == 0
 
 
 def test_a_strap_whose_link_is_lost_again_and_again(site: Callable[..., Site]) -> None:
