@@ -138,7 +138,7 @@ class Link:
     def _show(self, peripheral: Peripheral) -> None:
         if not self.up:
             return
-        if self.table is not None and self.table.services is not peripheral.services:
+        if self.table is not None and self.table.services is not peripheral.table:
             self.hide_services()
         if self.table is None:
             self.table = Table(self, peripheral)
@@ -147,7 +147,7 @@ class Link:
 
     def _say_resolved(self, peripheral: Peripheral) -> None:
         self.resolved = True
-        self.device.add_uuids(tuple(service.uuid for service in peripheral.services))
+        self.device.add_uuids(tuple(service.uuid for service in peripheral.table))
         self.device.put("ServicesResolved", Variant("b", True))
         done, self._when_resolved = self._when_resolved, None
         if done is not None:

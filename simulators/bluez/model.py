@@ -104,6 +104,7 @@ class Peripheral:
         self._airs: list[Air] = []
         self._timer: asyncio.TimerHandle | None = None
         self._losing: asyncio.TimerHandle | None = None
+        self.table: list[Service] = []  # GATT: its services, after those that every device must have
         self.services = list(services)
 
     def start(self) -> None:
@@ -123,14 +124,15 @@ class Peripheral:
 
     @property
     def services(self) -> list[Service]:
-        """Its GATT table. A new one is seen by who connects after it was set."""
+        """What it offers. New ones are seen by who connects after they were set."""
         return self._services
 
     @services.setter
     def services(self, services: list[Service]) -> None:
         self._services = services
+        self.table = [*self._mandatory(), *services]
         handle = 1
-        for service in services:
+        for service in self.table:
             service.handle, handle = handle, handle + 1
             for characteristic in service.characteristics:
                 characteristic.peripheral = self
@@ -138,9 +140,16 @@ class Peripheral:
                 for descriptor in characteristic.descriptors:
                     descriptor.handle, handle = handle, handle + 1
 
+    def _mandatory(self) -> list[Service]:
+        """Core 5.4, volume 3: part C, 12 (Generic Access) and part G, 7 (Generic Attribute)."""
+        name = Characteristic("2a00", ["read"], on_read=lambda: (self.name or "").encode())
+        appearance = Characteristic("2a01", ["read"], on_read=lambda: (self.appearance or 0).to_bytes(2, "little"))
+        changed = Characteristic("2a05", ["indicate"])
+        return [Service("1800", [name, appearance]), Service("1801", [changed])]
+
     @property
     def characteristics(self) -> list[Characteristic]:
-        """All of all services, by handle."""
+        """All of its services, by handle."""
         return [characteristic for service in self.services for characteristic in service.characteristics]
 
     def characteristic(self, uuid: str) -> Characteristic:
@@ -230,8 +239,9 @@ class Peripheral:
         if self._losing is not None:
             self._losing.cancel()
             self._losing = None
-        for characteristic in self.characteristics:
-            characteristic.subscribe(False)
+        for service in self.table:
+            for characteristic in service.characteristics:
+                characteristic.subscribe(False)
         self.on_disconnect()
 
     def _next_advert(self, after: float) -> None:

@@ -111,7 +111,7 @@ class Monitors:
             del self.active[key]
 
     def clear(self) -> None:
-        """The adapter is off or gone: nobody is monitored for."""
+        """The adapter is gone, or the daemon: nobody is monitored for."""
         self.roots.clear()
         self.active.clear()
 

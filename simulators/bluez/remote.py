@@ -23,7 +23,7 @@ class Table:
     """The GATT objects of one device. They outlast the link, as bluetoothd's cache does."""
 
     def __init__(self, link: Link, peripheral: Peripheral) -> None:
-        self.link, self.services, self._mtu = link, peripheral.services, peripheral.mtu
+        self.link, self.services, self._mtu = link, peripheral.table, peripheral.mtu
         self.characteristics: list[RemoteCharacteristic] = []
         self._paths: list[str] = []
 

@@ -15,11 +15,10 @@ NAME = "dev_24_AC_AC_05_A9_EB"
 
 def strap(address: str = STRAP) -> Peripheral:
     battery = Characteristic("2a19", ["read", "notify"], b"\x55")
-    name = Characteristic("2a00", ["read"], b"strap")
     control = Characteristic("2a39", ["write"], descriptors=[Descriptor("2901", b"control")])
     return Peripheral(
         address, "strap", interval=0.02,
-        services=[Service("1800", [name]), Service("180f", [battery]), Service("180d", [control])],
+        services=[Service("180f", [battery]), Service("180d", [control])],
     )  # fmt: skip
 
 
@@ -37,25 +36,26 @@ async def test_connect_answers_when_the_link_is_up_and_finds_services_afterwards
         await watcher.heard("ServicesResolved", True)
         assert watcher.kinds() == [
             "changed", "reply",
-            "added service0004", "added char0005", "added desc0007", "added service0008", "added char0009",
-            "added desc000b", "changed",
+            "added service0006", "added char0007", "added desc0009", "added service000a", "added char000b",
+            "added desc000d", "added service000e", "added char000f", "added desc0011", "changed",
         ]  # fmt: skip
         assert watcher.told[0] == ("changed", NAME, {"Connected": True}, [])
         assert watcher.told[-1] == (
-            "changed", NAME, {"UUIDs": [uuid128(u) for u in ("1800", "180d", "180f")], "ServicesResolved": True}, [],
+            "changed", NAME,
+            {"UUIDs": [uuid128(u) for u in ("1800", "1801", "180d", "180f")], "ServicesResolved": True}, [],
         )  # fmt: skip
-        assert watcher.paths[-6:-3] == [f"{path}/service0004", f"{path}/service0004/char0005",
-                                      f"{path}/service0004/char0005/desc0007"]  # fmt: skip
+        assert watcher.paths[-6:-3] == [f"{path}/service000a", f"{path}/service000a/char000b",
+                                      f"{path}/service000a/char000b/desc000d"]  # fmt: skip
         added = {told[1]: told[2] for told in watcher.told if told[0] == "added"}
-        assert added["service0004"]["org.bluez.GattService1"] == {
+        assert added["service000a"]["org.bluez.GattService1"] == {
             "UUID": uuid128("180f"), "Device": path, "Primary": True, "Includes": [],
         }  # fmt: skip
-        assert added["char0005"][CHARACTERISTIC] == {
-            "UUID": uuid128("2a19"), "Service": f"{path}/service0004", "Flags": ["read", "notify"], "MTU": 247,
+        assert added["char000b"][CHARACTERISTIC] == {
+            "UUID": uuid128("2a19"), "Service": f"{path}/service000a", "Flags": ["read", "notify"], "MTU": 247,
             "Notifying": False, "NotifyAcquired": False,
         }  # fmt: skip
-        assert added["desc000b"]["org.bluez.GattDescriptor1"] == {
-            "UUID": uuid128("2901"), "Characteristic": f"{path}/service0008/char0009",
+        assert added["desc0011"]["org.bluez.GattDescriptor1"] == {
+            "UUID": uuid128("2901"), "Characteristic": f"{path}/service000e/char000f",
         }  # fmt: skip
         assert it.connected
         watcher.told.clear()
@@ -74,8 +74,9 @@ async def test_the_second_time_the_services_are_known(radio: Radio, it: Peripher
         assert watcher.told == [
             ("changed", NAME, {"Connected": True}, []),
             ("reply",),
-            ("changed", "char0005", {"MTU": 247}, []),
-            ("changed", "char0009", {"MTU": 247}, []),
+            ("changed", "char0007", {"MTU": 247}, []),
+            ("changed", "char000b", {"MTU": 247}, []),
+            ("changed", "char000f", {"MTU": 247}, []),
             ("changed", NAME, {"ServicesResolved": True}, []),
         ]
 
@@ -90,10 +91,12 @@ async def test_a_new_table_of_services_is_found_at_the_next_link(radio: Radio, i
         await watcher.value(path, DEVICE, "Connect")
         await watcher.heard("ServicesResolved", True)
         kinds = watcher.kinds()
-        assert kinds[2:8] == [
-            f"removed {n}" for n in ("desc000b", "char0009", "service0008", "desc0007", "char0005", "service0004")
-        ]
-        assert kinds[8:] == ["added service0001", "added char0002", "changed"]
+        assert kinds[2:11] == [
+            f"removed {n}"
+            for n in ("desc0011", "char000f", "service000e", "desc000d", "char000b", "service000a", "desc0009",
+                      "char0007", "service0006")
+        ]  # fmt: skip
+        assert kinds[-3:] == ["added service000a", "added char000b", "changed"]
 
 
 @pytest.mark.parametrize("newer", [False, True])
@@ -202,8 +205,8 @@ async def test_services_never_resolved_or_too_early(radio: Radio, it: Peripheral
         it.faults.never_resolves, it.faults.resolves_early = False, True
         watcher.told.clear()
         await watcher.value(path, DEVICE, "Connect")
-        await until(lambda: "added desc000b" in watcher.kinds())
-        assert watcher.kinds()[:4] == ["changed", "reply", "changed", "added service0004"]
+        await until(lambda: "added desc0011" in watcher.kinds())
+        assert watcher.kinds()[:4] == ["changed", "reply", "changed", "added service0006"]
         assert watcher.told[2][2]["ServicesResolved"] is True
 
 
@@ -248,10 +251,9 @@ async def test_what_was_connected_is_kept_unless_removed(radio: Radio, it: Perip
         await expired.wait()
         assert path in radio.bluez.objects
         await watcher.value(HCI0, ADAPTER, "RemoveDevice", "o", path)
-        assert watcher.kinds()[-8:] == [
-            "removed desc000b", "removed char0009", "removed service0008", "removed desc0007", "removed char0005",
-            "removed service0004", f"removed {NAME}", "reply",
-        ]  # fmt: skip
+        kinds = watcher.kinds()
+        assert kinds[-11:-9] == ["removed desc0011", "removed char000f"]
+        assert kinds[-3:] == ["removed service0006", f"removed {NAME}", "reply"]
 
 
 async def test_a_link_that_was_there_before_anybody(radio: Radio, it: Peripheral) -> None:

@@ -130,7 +130,7 @@ async def test_nothing_is_left_open() -> None:
             async with Watcher(bus.address) as watcher:
                 path = await watcher.connect(STRAP)
                 interface = "org.bluez.GattCharacteristic1"
-                reply = await watcher.call(f"{path}/service0001/char0002", interface, "AcquireNotify", "a{sv}", {})
+                reply = await watcher.call(f"{path}/service000a/char000b", interface, "AcquireNotify", "a{sv}", {})
                 reply_fds.extend(reply.unix_fds)
 
     reply_fds: list[int] = []

@@ -67,7 +67,7 @@ async def scale(radio: Radio) -> Callable[..., Peripheral]:
 
 
 async def read(client: Watcher, path: str) -> Any:
-    reply = await client.call(f"{path}/service0001/char0002", CHARACTERISTIC, "ReadValue", "a{sv}", {})
+    reply = await client.call(f"{path}/service000a/char000b", CHARACTERISTIC, "ReadValue", "a{sv}", {})
     return reply.body[0] if reply.message_type is MessageType.METHOD_RETURN else (reply.error_name, reply.body[0])
 
 
@@ -90,7 +90,7 @@ async def test_flags_do_not_say_that_keys_are_wanted(client: Watcher, scale: Cal
     scale(None)
     path = await client.connect(SCALE)
     objects = await client.value("/", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
-    flags = objects[f"{path}/service0001/char0002"][CHARACTERISTIC]["Flags"].value
+    flags = objects[f"{path}/service000a/char000b"][CHARACTERISTIC]["Flags"].value
     assert flags == ["read", "indicate"]
 
 
@@ -114,7 +114,7 @@ async def test_an_agent_may_allow_a_read_to_pair(client: Watcher, scale: Callabl
     assert await read(client, path) == b"\x00\x01"
     assert client.told == [
         ("changed", "dev_24_AC_AC_05_A9_EB", {"Paired": True, "Bonded": True}, []),
-        ("changed", "char0002", {"Value": b"\x00\x01"}, []),
+        ("changed", "char000b", {"Value": b"\x00\x01"}, []),
         ("reply",),
     ]
     it.disconnect()
