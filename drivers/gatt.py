@@ -57,9 +57,10 @@ class Gatt(Listener):
             known.quantities.update(decoder.quantities)
             known.news.update((reading.name, reading) for reading in readings)
             return []
-        news = list(known.news.values()) if readings else []
-        if readings:
-            known.news.clear()
+        if not readings:
+            return []
+        news = list(known.news.values())
+        known.news.clear()
         return news + placed(readings, self.options.time_zone)
 
     def quantities(self) -> dict[str, Quantity]:
