@@ -71,6 +71,7 @@ class Radio:
         """Runs it; gives the address of its bus. Raises ConnectionError where there can be no bus."""
         from simulators.bluez.bluetoothd import FakeBluez  # loaded for a radio only
         from simulators.bluez.bus import PrivateBus
+        from simulators.bluez.systemd import Systemd
 
         async with AsyncExitStack() as stack:
             try:
@@ -78,6 +79,7 @@ class Radio:
             except (RuntimeError, TimeoutError) as error:
                 raise ConnectionError(str(error) or "dbus-daemon does not come up") from error
             bluez = await stack.enter_async_context(FakeBluez(bus.address, self._seed))
+            await stack.enter_async_context(Systemd(bluez))
             adapter = bluez.add_adapter(ADAPTER)
             for _, sensor in self.sensors:
                 sensor.truth = self.truth
@@ -101,7 +103,8 @@ class Radio:
             elif outcome.kill is not None:
                 bluez.kill()
                 await asyncio.sleep(outcome.kill)
-                await bluez.start()
+                if not bluez.running:  # systemd was not asked for it meanwhile
+                    await bluez.start()
             elif outcome.unplug is not None:
                 adapter.unplug()
                 await asyncio.sleep(outcome.unplug)
