@@ -22,9 +22,10 @@ Key = tuple[str, str, str]  # gateway, run, device
 
 @dataclass
 class Gateway:
-    """What is known of a gateway: its last status, and which run published something that only a living one does."""
+    """What is known of a gateway: its last status, its last run, and if that one was heard alive while we listened."""
 
     status: StatusBody | None = None
+    run: str | None = None
     alive: str | None = None
 
 
@@ -158,9 +159,8 @@ class Audit:
 
     def ended(self, gateway: str, run: str) -> str:
         """clean or unclean; open while it lives; over where another run has begun and nothing was said yet."""
-        found, status = self.gateways[gateway], self.gateways[gateway].status
-        now = found.alive or (status.run if status else run)
-        return self.runs[gateway, run].ended or ("open" if run == now else "over")
+        now = self.gateways[gateway].run
+        return self.runs[gateway, run].ended or ("open" if now in (None, run) else "over")
 
     def count_odd(self, topic: str, what: str) -> None:
         """Something that was not understood."""
@@ -177,7 +177,8 @@ class Audit:
             run = head.run or ""
             self._account(where.gateway, run, where.device).take(head)
             if not head.late:
-                self.gateways[where.gateway].alive = run
+                found = self.gateways[where.gateway]
+                found.run = found.alive = run
 
     def _note(self, gateway: str, note: NoteBody) -> None:
         run = self._run(gateway, note.run)
@@ -201,7 +202,7 @@ class Audit:
         if retained and found.status is not None:  # whoever listened has subscribed anew
             self.interrupted(gateway)
         news = retained is False or (retained is None and found.status is not None)
-        found.status = status
+        found.status, found.run = status, status.run
         if status.state != "online":
             return
         # The run before it, in the same buffer file, published while we listened: this one has begun since.

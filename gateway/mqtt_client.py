@@ -240,6 +240,7 @@ class Subscription:
         self._id = f"labgate-{secrets.token_hex(6)}"
         self._client = client = paho.Client(CallbackAPIVersion.VERSION2, self._id)  # 3.1.1: every broker speaks it
         client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
+        client.on_disconnect = lambda *_: self._answers.put(mqtt_errors.closed(hub))  # counts as the first answer only
         client.on_message = lambda _, __, message: heard(message.topic, bytes(message.payload), message.retain)
         client.reconnect_delay_set(1, 1)
         if hub.username is not None:

@@ -99,7 +99,9 @@ def _listen(args: Namespace, audit: Audit) -> None:
                 lambda: heard.put(None),
             )
         stack.enter_context(contextlib.closing(subscription))
-        record = stack.enter_context(Path(args.record).open("x", encoding="utf-8")) if args.record else None
+        record = (
+            stack.enter_context(Path(args.record).open("x", buffering=1, encoding="utf-8")) if args.record else None
+        )
         stack.enter_context(_ends(heard, args.seconds))
         if not args.json:
             print(f"listening at {where.url} below {where.prefix}/; Ctrl-C ends it and judges")
