@@ -16,6 +16,9 @@ _MESSAGE = re.compile(
     r"\b(?:please|ready|starting|booting|initiali\w*|calibrating|(?:re)?connect\w*|waiting|retry\w*|lost|failed)\b",
     re.IGNORECASE,
 )
+# In a name this is noise; but a degree sign of an older character set (U+FFFD) stands before C or F, or in brackets.
+_NOISE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]|\ufffd(?![CF]\b)")
+_BRACKETS = re.compile(r"\([^)]*\)|\[[^\]]*\]")
 _BEGINS = "+-.0123456789"  # of numbers
 _MOMENT = re.compile(r"[0-9]+(?:[-:/.T ][0-9]+)+Z?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
@@ -50,7 +53,7 @@ def header(line: str, decimal_comma: bool) -> list[str] | None:
     else:
         found, parted = cells(line, decimal_comma)
         names = [cell.strip("\"'").removesuffix(":").rstrip() for cell in found]
-    if (_MESSAGE if parted else _STATUS).search(line):
+    if (_MESSAGE if parted else _STATUS).search(line) or _NOISE.search(_BRACKETS.sub("", line)):
         return None
     return names if names and all(map(is_label, names)) else None
 

@@ -286,6 +286,19 @@ def test_a_message_is_no_header(message: str) -> None:
     assert told_of(message, "1,2")[1] == [("value 1", 1, None), ("value 2", 2, None)]
 
 
+@pytest.mark.parametrize("noise", [b"Ll\xffi\xfe", b"n\x18\xb4c", b"j\x01", b"k\x81"])
+def test_noise_is_no_header(noise: bytes) -> None:
+    decoder = LineDecoder()
+    assert (told(decoder, noise), told(decoder, "1")) == ([], [("value 1", 1, None)])
+
+
+@pytest.mark.parametrize("header", [b"Temp \xb0C;Dust", b"Temp;Dust (\xb5g/m3)", b"Temp [\xb0C];Dust"])
+def test_a_header_in_an_older_character_set(header: bytes) -> None:
+    decoder = LineDecoder()
+    assert told(decoder, header) == []
+    assert [name[:4] for name, _, _ in told(decoder, "20.5;7")] == ["Temp", "Dust"]
+
+
 def test_another_number_of_cells_is_believed_the_second_time() -> None:
     assert told_of("1,2", "1,2,3", "1,2,3")[1:] == [[], [(f"value {i}", i, None) for i in (1, 2, 3)]]
 
