@@ -15,6 +15,7 @@ from simulators.catalog import load_peripheral, peripherals, simulators
 from simulators.peripherals import ble_ess, ble_sensor, ble_strap, ble_tag, ble_thermometer
 from simulators.peripherals._sensor import Sensor, scaled
 from simulators.truth import Truth
+from tests.radio import until
 
 H = bytes.fromhex
 MAC = H("CBB8334C884F")  # of the worked examples of Ruuvi
@@ -28,28 +29,21 @@ class Host:
         self.heard: list[Advert] = []
         self.taken: list[tuple[str, bytes]] = []
         self.deaf = False
-        self.news = asyncio.Event()
 
     def hear(self, peripheral: Peripheral, advert: Advert) -> bool:
         if not self.deaf:
             self.heard.append(advert)
-            self.news.set()
         return not self.deaf
 
     def take(self, characteristic: Characteristic, data: bytes) -> bool:
         self.taken.append((characteristic.uuid[4:8], data))
-        self.news.set()
         return True
 
     def lose(self, peripheral: Peripheral) -> None:
         peripheral.link_down()
-        self.news.set()
 
     async def until(self, met: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
-            while not met():
-                self.news.clear()
-                await self.news.wait()
+        await until(met)
 
 
 @pytest.fixture
@@ -94,19 +88,24 @@ def values(given: list[tuple[str, str, str]]) -> dict[str, Any]:
     return {name: json.loads(text) for name, _, text in given}
 
 
-def course(name: str, seed: int) -> list[object]:
-    """All that is said in the first minute, to a host that has subscribed to everything."""
-    sensor = load_peripheral(name).build(seed, {"every": "1s"})
-    said: list[object] = [sensor.address, sensor.name]
+async def course(name: str, seed: int) -> list[object]:
+    """What is said first, to a host that subscribes to everything; each measurement once."""
+    host = Host()
+    sensor = load_peripheral(name).build(seed, {"every": "5ms", **({"stored": "5"} if "thermo" in name else {})})
+    if not sensor.connectable:
+        said = []
+        for t in range(5):
+            sensor.measure(float(t))
+            said.append((dict(sensor.manufacturer_data), dict(sensor.service_data)))
+        return [sensor.address, sensor.name, *said]
+    sensor.put_on(host, 0)
+    sensor.link_up(host)
     for characteristic in sensor.characteristics:
-        characteristic.subscribed = characteristic.notifies
-    sensor.send = lambda characteristic, data: said.append(data) is None
-    for second in range(60):
-        if name != "ble_thermometer":  # says when it measured
-            sensor.measure(float(second))
-        if name != "ble_sensor":  # counts from the clock
-            said.append(dict(sensor.manufacturer_data))
-    return said
+        characteristic.subscribe(characteristic.notifies)
+    await host.until(lambda: len(host.taken) >= 5)
+    sensor.link_down()
+    sensor.take_off(host)
+    return [sensor.address, sensor.name, *(frame[:5] if "2a1c" in uuid else frame for uuid, frame in host.taken[:5])]
 
 
 # --- all of them
@@ -118,9 +117,11 @@ def test_all_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", peripherals())
-def test_every_peripheral_repeats_with_its_seed(name: str) -> None:
-    assert course(name, 3) == course(name, 3)
-    assert course(name, 3) != course(name, 4)
+async def test_every_peripheral_repeats_with_its_seed(name: str) -> None:
+    one, same, other = await course(name, 3), await course(name, 3), await course(name, 4)
+    assert one == same
+    assert one[2:] != other[2:]
+    assert len(one) == 2 + 5
 
 
 @pytest.mark.parametrize("name", peripherals())
@@ -493,9 +494,10 @@ async def test_a_board_prints_in_pieces(host: Host, put: Put, truth: Truth, tmp_
     ]
     assert board.uuids == (NUS.format(1),)
     board.link_up(host)
-    board.measure(0.0)
+    await host.until(lambda: not board._pieces)  # to nobody
     board.characteristic(NUS.format(3)).subscribe(True)
     board.measure(1.0)
+    await host.until(lambda: len(host.taken) == 3)
     pieces = [data for _, data in host.taken]
     assert b"".join(pieces) == b'{"temperature":21.50,"humidity":45.00,"pressure":1008.0}\r\n'
     assert [len(piece) for piece in pieces] == [20, 20, 18]
@@ -503,12 +505,28 @@ async def test_a_board_prints_in_pieces(host: Host, put: Put, truth: Truth, tmp_
 
 
 async def test_a_line_that_is_cut_was_not_given(host: Host, put: Put, truth: Truth, tmp_path: Path) -> None:
-    board = put("ble_uart", truth=truth)
+    board = put("ble_uart", truth=truth, every="50ms", temperature="21.5", humidity="45", pressure="1008")
     board.link_up(host)
     output = board.characteristic(NUS.format(3))
+    await host.until(lambda: not board._pieces)
     output.subscribe(True)
-    host.take = lambda characteristic, data: len(data) == 20  # the last piece is lost
-    board.measure(1.0)
+    await host.until(lambda: len(host.taken) == 2)
+    board.disconnect()
+    await host.until(lambda: not board._pieces)
+    board.link_up(host)
+    output.subscribe(True)
+    await host.until(lambda: len(host.taken) == 2 + 3)
+    assert b"".join(data for _, data in host.taken).count(b'{"temperature"') == 2
+    assert [line["value"] for line in lines(truth, tmp_path)] == [21.5, 45.0, 1008.0]
+
+
+async def test_who_comes_in_mid_line_hears_the_rest_of_it(host: Host, put: Put, truth: Truth, tmp_path: Path) -> None:
+    board = put("ble_uart", truth=truth, every="10s")
+    board.link_up(host)
+    await host.until(lambda: len(board._pieces) == 1)
+    board.characteristic(NUS.format(3)).subscribe(True)
+    await host.until(lambda: host.taken)
+    assert host.taken[0][1].endswith(b"}\r\n")
     assert lines(truth, tmp_path) == []
 
 
