@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Literal, NoReturn
+from weakref import WeakKeyDictionary
 
 import bleak
 import bleak.backends.bluezdbus.manager as bluez_manager
@@ -22,6 +23,8 @@ from bleak.exc import BleakBluetoothNotAvailableError, BleakDBusError, BleakDevi
 from bleak.exc import BleakGATTProtocolError as GattError
 
 from gateway.errors import LinkError, Reason
+from gateway.links.ble_errors import GONE, LOST, answer, att_error
+from gateway.links.bus_rest import BusRest
 
 __all__ = ["BLEDevice", "Characteristic", "Client", "Heard", "Scanner", "Sent", "forget", "left_over"]
 
@@ -36,15 +39,6 @@ _MARGIN = 3.0  # s bleak has to clean up when its own limit is over
 # while it lists them.
 _LOST = (BleakError, OSError, EOFError, AssertionError, KeyError)
 _FLAGS = (b"\x02", b"\x06", b"\x1a")  # of AD type 1, as most devices send them: a passive scan asks for them (rule 14)
-
-# Of the last part of a D-Bus error's name.
-_LINK_GONE = {"NotConnected", "ServiceUnknown", "UnknownObject", "UnknownMethod", "NoReply", "Disconnected", "NoServer"}
-_PAIRING = {"NotPermitted", "NotAuthorized", "AuthenticationFailed", "AuthenticationCanceled"} | {
-    "AuthenticationRejected",
-    "AuthenticationTimeout",
-}
-_SECURITY = {0x05, 0x08, 0x0C, 0x0F}  # ATT: authentication, authorization, key size, encryption (Core 3 F 3.4.1.1)
-_UNLIKELY = 0x0E  # ATT: with BlueZ, the link was lost meanwhile
 
 Heard = Callable[[BLEDevice, Sent], None]
 
@@ -65,6 +59,7 @@ class Scanner:
     def __init__(self, index: str, passive: bool, link: str, heard: Heard) -> None:
         self._link, self._heard = link, heard
         self._states: dict[str, tuple[Any, ...]] = {}  # of devices, beside what they advertise
+        self._rest: BusRest | None = None  # of the connection over which adverts come
         mode: Literal["active", "passive"] = "passive" if passive else "active"
         # DuplicateData: an unchanged beacon is told once only by newer bluetoothd without it (rule 13).
         args: BlueZScannerArgs = {"adapter": index, "filters": {"Transport": "le", "DuplicateData": True}}
@@ -79,6 +74,7 @@ class Scanner:
                 await self._scanner.start()
         except _LOST as error:
             _refuse(error, f"the scan does not begin: link {self._link}", SCAN_WITHIN, "")
+        self._rest = _rest_of_bus()
 
     async def stop(self) -> None:
         """End it. Never raises: bluetoothd may have forgotten it long ago (rule 2)."""
@@ -115,6 +111,8 @@ class Scanner:
                 return
         if "RSSI" in props:
             self._heard(device, data)
+            if self._rest is not None:
+                self._rest.signal(self._rest.loop.time())
 
     def prune(self, keep: Callable[[str], bool]) -> None:
         """Forget the devices that need not be kept: addresses that change are not gathered for ever."""
@@ -136,7 +134,10 @@ class Client:
 
     async def connect(self) -> list[Characteristic]:
         """Connect, and find what the peer has, by handle. Raises LinkError."""
-        await self._within(CONNECT_WITHIN + _MARGIN, self._client.connect, "cannot be connected to")
+        rest = _rests.get(asyncio.get_running_loop())
+        # bleak takes a peer for lost whose Connected=true comes, over another connection, after the answer to Connect.
+        with contextlib.nullcontext() if rest is None else rest.awake():
+            await self._within(CONNECT_WITHIN + _MARGIN, self._client.connect, "cannot be connected to")
         try:
             self._found = dict(sorted(self._client.services.characteristics.items()))
         except _LOST as error:
@@ -220,6 +221,18 @@ def _manager() -> Any:
     return manager if manager is not None and manager._bus is not None else None
 
 
+_rests = WeakKeyDictionary[asyncio.AbstractEventLoop, BusRest]()
+
+
+def _rest_of_bus() -> BusRest:
+    """One for all scans of a loop: they share bleak's connection."""
+    bus, loop = _manager()._bus, asyncio.get_running_loop()
+    rest = _rests.get(loop)
+    if rest is None or rest.bus is not bus:
+        rest = _rests[loop] = BusRest(bus)
+    return rest
+
+
 class _ForgottenOnPurpose(logging.Filter):
     """Keeps bleak from warning of the loss of a bus that was closed here."""
 
@@ -242,42 +255,15 @@ def _meaning(error: BaseException, limit: float, address: str) -> tuple[Reason, 
     if isinstance(error, BleakBluetoothNotAvailableError):
         return "missing", f"{error.args[0]}; see `bluetoothctl list`"
     if isinstance(error, BleakDeviceNotFoundError):
-        return "silent", "it is not in the air any more; wake it, or bring it nearer"
+        return GONE
     if isinstance(error, GattError):
-        if int(error.code) in _SECURITY:
-            return "refused", _pair(address)
-        if int(error.code) == _UNLIKELY:
-            return "network", "the connection was lost; it is made again"
-        return "exception", f"it refuses with ATT error 0x{int(error.code):02x}; check that it is the model configured"
+        return att_error(int(error.code), address)
     if isinstance(error, BleakDBusError):
-        return _meaning_of_answer(error.dbus_error.rpartition(".")[2], str(error.dbus_error_details or ""), address)
+        return answer(error.dbus_error.rpartition(".")[2], str(error.dbus_error_details or ""), address)
     if isinstance(error, BleakError) and "not found" in str(error):  # raised before bluetoothd is asked
-        if not address:
-            return "unplugged", "the adapter is gone; plug it in again"
-        return "silent", "it is not in the air any more; wake it, or bring it nearer"
+        return GONE if address else ("unplugged", "the adapter is gone; plug it in again")
     if "passive scanning" in str(error):
         return "refused", "bluetoothd does not scan passively; start it with --experimental, or leave out `passive`"
     if isinstance(error, BleakError):
         return "network", f"{error}; it is tried again"
-    return "network", "the connection was lost; it is made again"
-
-
-def _meaning_of_answer(name: str, text: str, address: str) -> tuple[Reason, str]:
-    """The same, of an error answer of bluetoothd."""
-    if address and name in _PAIRING and "acquired" not in text:
-        return "refused", _pair(address)
-    if name in _LINK_GONE or text == "Not connected":
-        return "network", "the connection was lost; it is made again"
-    if name == "NotReady":
-        return "refused", "the adapter is off; `bluetoothctl power on`"
-    if name == "AccessDenied":
-        return "permission", "this user may not use Bluetooth; add it to the group bluetooth"
-    if name == "InProgress":
-        return "busy", "bluetoothd is busy with another one; it is tried again"
-    if name == "NotSupported":
-        return "garbled", "it does not do what its services say; check that it is the model configured"
-    return "network", f"{text or name}; it is tried again"
-
-
-def _pair(address: str) -> str:
-    return f"it wants to be paired; `labgate pair {address}`"
+    return LOST
