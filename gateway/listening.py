@@ -1,6 +1,7 @@
 """Hears a device that speaks by itself: frames become samples, silence and nonsense become states."""
 
 import asyncio
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +9,13 @@ from gateway.driver import Listener, link_shape
 from gateway.errors import DecodeError, LabgateError, LinkError
 from gateway.links.base import RadioLink, SerialLink
 from gateway.links.framing import Fixed
+from gateway.problem import one_line
 from gateway.reading import Reading
 
 if TYPE_CHECKING:
     from gateway.device import Device
+
+log = logging.getLogger("labgate.listening")
 
 AGAIN = 0.5  # s until a line that is not there is opened again
 TOGETHER = 50  # frames before others have their turn
@@ -37,6 +41,7 @@ class Ear:
         self._worthless = -math.inf  # loop time of the last frame that told no value
         self._unframed = _Unframed(device, driver, link, device.name)
         self._repeats = 0  # of what it has said before: it is there, and has nothing new to say
+        self._bugs: set[str] = set()  # kinds of errors the log has told
         self._wanted: list[asyncio.Future[list[Reading]]] = []  # of those who wait for what it says next
 
     def counts(self) -> dict[str, int]:
@@ -89,35 +94,46 @@ class Ear:
     def _hear(self, frame: Any, now: float) -> None:
         try:
             readings = self.driver.decode(frame)
-        except DecodeError as error:
-            self._nonsense += 1
-            if self._nonsense >= NONSENSE:
-                self._news = now
-                self.device.failed(error)
-                self._tell(error)
-            else:
-                self.device.lost[error.reason] += 1
+        except Exception as error:  # noqa: BLE001 - a driver of one's own may raise anything
+            self._makes_no_sense(error if isinstance(error, LabgateError) else self._bug(error), now)
             return
-        self._nonsense = 0
         if not readings:
-            self._worthless = now
+            self._nonsense, self._worthless = 0, now
             return
-        self._news = now
         if self._wanted:
             self._tell(readings)
         if now < self._due:
+            self._nonsense, self._news = 0, now
             self.thinned += self._newest is not None
             self._newest = readings
         else:
             self._take(readings, now)
 
+    def _makes_no_sense(self, error: LabgateError, now: float) -> None:
+        self._nonsense += 1
+        if self._nonsense >= NONSENSE:
+            self._news = now
+            self.device.failed(error)
+            self._tell(error)
+        else:
+            self.device.lost[error.reason] += 1
+
+    def _bug(self, error: Exception) -> LabgateError:
+        """What nobody expected, as an error of one frame: the next ones are heard in time. In the log once a kind."""
+        kind = type(error).__name__
+        if kind not in self._bugs:
+            self._bugs.add(kind)
+            log.error("the driver of %s failed with an error nobody expected", self.device.name, exc_info=error)
+        return LabgateError(one_line(f"the driver failed: {kind}: {error}; the log has the details"))
+
     def _take(self, readings: list[Reading], now: float) -> None:
         self._newest = None
         try:
             self.device.got(readings)
-        except LabgateError as error:
-            self.device.failed(error)
+        except Exception as error:  # noqa: BLE001 - what a driver gives may be anything
+            self._makes_no_sense(error if isinstance(error, LabgateError) else self._bug(error), now)
             return
+        self._nonsense, self._news = 0, now
         every = self.device.config.every
         self._due = max(self._due + every, now) if every else -math.inf
         if not math.isnan(self._last):

@@ -35,7 +35,11 @@ class Numbers(Listener):
     def decode(self, frame: bytes) -> list[Reading]:
         if frame.startswith(b"#"):
             return []
-        name, _, value = frame.partition(b" ")
+        name, _, value = frame.rpartition(b" ")
+        if name == b"bug":
+            raise KeyError(value)
+        if name == b"no readings":
+            return [value]
         if not value.isdigit():
             raise DecodeError(f"no number in {frame.decode()!r}")
         return [Reading(name.decode(), int(value), "Cel")]
@@ -270,6 +274,26 @@ async def test_who_overhears_a_device_is_told_every_frame_before_it_is_decoded(
     one.say(b"-\n# a comment\nt x\nt 20\n")
     assert await numbers.values(1) == [20]
     assert told == [b"# a comment", b"t x", b"t 20"]
+
+
+async def test_a_bug_of_the_driver_costs_the_frame_it_fails_on_and_no_other(
+    bench: Start, board: Callable[..., Board], caplog: pytest.LogCaptureFixture
+) -> None:
+    one = board()
+    numbers = await bench(one.path)
+    one.say(b"-\nt 20\n" + b"bug 1\nt 21\nno readings 1\nt 22\n" * 20)
+    assert await numbers.values(41) == [20] + [21, 22] * 20
+    assert numbers.device.lost == {"bug": 40}
+    assert [state for state, _ in numbers.states] == ["starting", "ok"]
+    assert [record.message for record in caplog.records if record.exc_info] == [
+        "the driver of board-1 failed with an error nobody expected"
+    ] * 2  # once a kind
+    one.say(b"bug 2\n" * 3)
+    await numbers.is_now("degraded")
+    assert (numbers.states[-1], numbers.device.text) == (
+        ("degraded", "bug"),
+        "the driver failed: KeyError: b'2'; the log has the details",
+    )
 
 
 async def test_ten_thousand_lines_at_once_leave_others_their_turn(bench: Start, board: Callable[..., Board]) -> None:
