@@ -96,6 +96,12 @@ def mac(data: bytes) -> str:
     return data.hex(":").upper()
 
 
+def uuid(data: bytes) -> str:
+    """Sixteen bytes, high byte first, as a UUID is written."""
+    digits = data.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
 def _structures(data: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(data) and (length := data[at]):  # length 0 ends the significant part
@@ -106,10 +112,7 @@ def _structures(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _of_bytes(little: bytes) -> str:
-    digits = little[::-1].hex()
-    if len(digits) < 32:
-        return long_uuid(digits)
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    return uuid(little[::-1]) if len(little) == 16 else long_uuid(little[::-1].hex())
 
 
 def _company(text: str) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
-from drivers.codecs.advert_capture import mac
+from drivers.codecs.advert_capture import mac, uuid
 from gateway import DecodeError
 
 TextType = Literal["hex", "uuid", "mac", "mac_reversed", "eddystone_url"]
@@ -11,11 +11,6 @@ TextType = Literal["hex", "uuid", "mac", "mac_reversed", "eddystone_url"]
 # github.com/google/eddystone, eddystone-url/README.md: URL scheme prefix, Eddystone-URL HTTP URL encoding
 _SCHEMES = ("http://www.", "https://www.", "http://", "https://")
 _ENDINGS = (".com", ".org", ".edu", ".net", ".info", ".biz", ".gov")
-
-
-def _uuid(data: bytes) -> str:
-    digits = data.hex()
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def _url(data: bytes) -> str:
@@ -36,7 +31,7 @@ def _url(data: bytes) -> str:
 
 TEXTS: dict[TextType, tuple[int | None, Callable[[bytes], str]]] = {  # bytes it takes (None: as said), what it says
     "hex": (None, bytes.hex),
-    "uuid": (16, _uuid),
+    "uuid": (16, uuid),
     "mac": (6, mac),
     "mac_reversed": (6, lambda data: mac(data[::-1])),
     "eddystone_url": (None, _url),
