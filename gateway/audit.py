@@ -158,9 +158,17 @@ class Audit:
             yield key, self._judge(key, self.accounts[key])
 
     def ended(self, gateway: str, run: str) -> str:
-        """clean or unclean; open while it lives; over where another run has begun and nothing was said yet."""
-        now = self.gateways[gateway].run
-        return self.runs[gateway, run].ended or ("open" if now in (None, run) else "over")
+        """clean or unclean, as its note says; until that comes, which is when the next run is there: open, stopped or
+        lost as the gateway's status says, or over where another run has begun.
+        """
+        found = self.gateways[gateway]
+        if (ended := self.runs[gateway, run].ended) is not None:
+            return ended
+        if found.run not in (None, run):
+            return "over"
+        if found.status is not None and found.status.run == run and found.status.state == "offline":
+            return "stopped" if found.status.reason == "stopped" else "lost"
+        return "open"
 
     def count_odd(self, topic: str, what: str) -> None:
         """Something that was not understood."""

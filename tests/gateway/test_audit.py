@@ -288,7 +288,9 @@ def test_how_runs_ended() -> None:
     audit.feed(*status(NEXT, "offline", reason="lost"))
     assert audit.gateways[G].status is not None
     assert (audit.gateways[G].status.state, audit.gateways[G].status.reason) == ("offline", "lost")
-    assert audit.ended(G, NEXT) == "open"  # it may be cut off and alive
+    assert audit.ended(G, NEXT) == "lost"
+    audit.feed(*status(NEXT, "offline", reason="stopped"))
+    assert audit.ended(G, NEXT) == "stopped"
 
 
 def test_a_forgotten_status_is_nothing() -> None:
