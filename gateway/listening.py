@@ -149,6 +149,10 @@ class Ear:
             async with asyncio.timeout(READ_WITHIN):
                 return await wanted
         except TimeoutError:
+            name, interval = self.device.name, self.device.interval
+            if self.device.state == "ok" and interval > READ_WITHIN / 2:
+                text = f"nothing heard for {READ_WITHIN:g} s: {name} speaks every {interval:.3g} s or so"
+                raise LinkError(f"{text}; `labgate tail {name}` waits for it", "silent") from None
             worthless = asyncio.get_running_loop().time() - self._worthless < READ_WITHIN
             raise self._unframed.silence(READ_WITHIN, worthless) from None
 

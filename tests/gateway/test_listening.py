@@ -13,7 +13,7 @@ from gateway.clock import Clock
 from gateway.config import DeviceConfig
 from gateway.device import Device
 from gateway.driver import Listener, Options
-from gateway.errors import DecodeError
+from gateway.errors import DecodeError, LinkError
 from gateway.links.base import SerialLink
 from gateway.links.framing import Framing, Lines
 from gateway.reading import Reading, Sample
@@ -274,6 +274,23 @@ async def test_who_overhears_a_device_is_told_every_frame_before_it_is_decoded(
     one.say(b"-\n# a comment\nt x\nt 20\n")
     assert await numbers.values(1) == [20]
     assert told == [b"# a comment", b"t x", b"t 20"]
+
+
+async def test_somebody_reads_what_seldom_speaks(
+    bench: Start, board: Callable[..., Board], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "READ_WITHIN", 0.1)
+    one = board()
+    numbers = await bench(one.path)
+    one.say(b"-\nt 20\n")
+    await numbers.values(1)
+    await asyncio.sleep(0.2)
+    one.say(b"t 21\n")
+    await numbers.values(1)
+    with pytest.raises(
+        LinkError, match=r"^nothing heard for 0.1 s: board-1 speaks every 0\.2\d* s or so; `labgate tail"
+    ):
+        await numbers.device.read()
 
 
 async def test_a_bug_of_the_driver_costs_the_frame_it_fails_on_and_no_other(
