@@ -287,9 +287,7 @@ async def test_somebody_reads_what_seldom_speaks(
     await asyncio.sleep(0.2)
     one.say(b"t 21\n")
     await numbers.values(1)
-    with pytest.raises(
-        LinkError, match=r"^nothing heard for 0.1 s: board-1 speaks every 0\.2\d* s or so; `labgate tail"
-    ):
+    with pytest.raises(LinkError, match=r"^nothing heard for 0.1 s: board-1 speaks every 0\.\d+ s or so; `labgate"):
         await numbers.device.read()
 
 
