@@ -73,7 +73,7 @@ async def _dry_run(found: "Site", configs: "list[DeviceConfig]", args: Namespace
 
     def told(device: "Device") -> None:
         state = (device.state, device.reason)
-        if state != said.get(device.name, ("ok", None)):
+        if device.state != "starting" and state != said.get(device.name, ("ok", None)):
             said[device.name] = state
             print(f"{device.name} is {device.state}{f': {device.text}' if device.text else ''}", file=sys.stderr)
 

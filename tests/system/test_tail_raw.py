@@ -61,6 +61,7 @@ def shown(plant: tuple[Path, dict[str, Any]], daemon: bool, *arguments: str) -> 
     else:
         (folder / "alone.yaml").write_text(json.dumps(site))
         done = labgate("-c", folder / "alone.yaml", "--socket", folder / "none.sock", "tail", "--raw", *arguments)
+        assert "starting" not in done.stderr
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
