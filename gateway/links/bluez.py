@@ -58,7 +58,6 @@ class Bluez:
         self._opening = asyncio.Lock()
         self._owner = ""  # bluetoothd's unique name; it has a new one after each start
         self._watching = False  # what is told on this bus
-        self._known = False  # what this bluetoothd has: after that, its signals tell
         self._adapters: dict[str, dict[str, Any]] = {}  # path -> properties
         self._agent: Agent | None = None
 
@@ -107,7 +106,7 @@ class Bluez:
             if not self._owner:
                 owner = await self._find_owner()
                 self._owner = self._owner or owner  # a signal may have told a newer one meanwhile
-            if self._owner and not self._known:
+            if self._owner and not self._adapters:
                 await self._look()
 
     async def close(self) -> None:
@@ -238,7 +237,6 @@ class Bluez:
             self._adapters = {path: said[_ADAPTER] for path, said in objects.items() if _ADAPTER in said}
             if self._agent is not None:
                 await self._register(self._agent)
-            self._known = True
         except LinkError as error:
             if error.reason == "missing":
                 self._owner = ""
@@ -257,7 +255,7 @@ class Bluez:
         before = self.running, self.adapters()
         match signal.member, signal.body:
             case "NameOwnerChanged", [str(name), _, owner] if name == BLUEZ:
-                self._owner, self._adapters, self._known = owner, {}, False
+                self._owner, self._adapters = owner, {}
                 if owner:
                     self._bus.start("bluetoothd", self._see)
             case "InterfacesAdded", [path, interfaces]:
@@ -283,7 +281,7 @@ class Bluez:
         self._changed()
 
     def _gone(self) -> None:
-        self._owner, self._adapters, self._watching, self._known = "", {}, False, False
+        self._owner, self._adapters, self._watching = "", {}, False
 
     async def _asked(self, call: Heard) -> tuple[str, list[Any]]:
         if self._agent is None or call.path != _AGENT_PATH or call.sender != self._owner:

@@ -15,11 +15,12 @@ from dbus_fast.aio import MessageBus
 
 from gateway.errors import LinkError
 from gateway.links.bluez import AdapterInfo, Bluez
-from gateway.links.dbus import Bus
+from gateway.links.bluez_errors import refusal
+from gateway.links.dbus import Bus, Heard, Refused
 from gateway.links.pairing import Agent, Question, quiet_agent
 from simulators.bluez.model import Characteristic, Pairing, Peripheral, Service
 from simulators.bluez.systemd import Systemd
-from tests.radio import ADAPTER, Adverts, Radio, radio, until
+from tests.radio import ADAPTER, Adverts, Radio, radio, sockets, until
 
 __all__ = ["radio"]  # a fixture
 
@@ -159,6 +160,8 @@ async def test_the_bus_is_lost_and_found_again(radio: Radio, bluez: Watched) -> 
     await radio.bluez.start()
     await asyncio.gather(bluez.open(), bluez.open(), bluez.open())  # several ears ask at once
     assert bluez.only.address == ADAPTER
+    radio.adapter.power_off()
+    await until(lambda: not bluez.only.powered)
 
 
 @pytest.mark.parametrize(
@@ -262,15 +265,56 @@ async def test_a_bluetoothd_that_hangs_is_told(radio: Radio, bluez: Watched, mon
         await bluez.disconnect(bluez.only, strap.address)
 
 
-async def test_an_adapter_is_known_to_the_second_who_asks(radio: Radio) -> None:
-    """Two links, two connections: what one lets go of, the other keeps."""
-    one, other = Bluez("radio"), Bluez("radio-2")
+async def test_two_links_have_connections_of_their_own(radio: Radio) -> None:
+    before = sockets()
+    one, other = Watched(), Watched()
     await asyncio.gather(one.open(), other.open())
     await one.close()
-    assert (one.running, other.running) == (False, True)
-    assert [a.address for a in other.adapters()] == [ADAPTER]
+    assert (one.running, one.changes, other.running) == (False, 0, True)
+    assert other.only.address == ADAPTER
     await other.close()
+    assert sockets() == before  # at once: the loop may end now
     await other.close()
+
+
+@pytest.mark.parametrize("back", [False, True])
+async def test_bluetoothd_ends_while_it_is_looked_for(
+    radio: Radio, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    """What the bus has answered is old when it is looked at."""
+    call = Bus.call
+
+    async def outrun(bus: Bus, *arguments: Any, **more: Any) -> Any:
+        answer = await call(bus, *arguments, **more)
+        if arguments[2].endswith(".GetNameOwner"):
+            monkeypatch.setattr(Bus, "call", call)
+            radio.bluez.kill()
+            if back:
+                await radio.bluez.start()
+                await until(lambda: one.running)
+            else:
+                await until(lambda: len(owners) == 1)
+        return answer
+
+    owners: list[str] = []
+    heard = Bluez._heard
+
+    def watched(self: Bluez, signal: Heard) -> None:
+        heard(self, signal)
+        if signal.member == "NameOwnerChanged":
+            owners.append(signal.body[2])
+
+    monkeypatch.setattr(Bluez, "_heard", watched)
+    monkeypatch.setattr(Bus, "call", outrun)
+    one = Bluez("radio")
+    await one.open()
+    assert one.running == back
+    if not back:
+        await radio.bluez.start()
+    await until(lambda: one.adapters())
+    radio.adapter.power_off()
+    await until(lambda: not one.adapters()[0].powered)
+    await one.close()
 
 
 async def test_a_restart_of_the_service_is_asked_for(radio: Radio, bluez: Watched) -> None:
@@ -320,6 +364,16 @@ async def test_the_agent_is_registered_again_with_each_bluetoothd(radio: Radio, 
         await until(lambda: radio.bluez.pairing.default)
     await bluez.close()
     await until(lambda: not radio.bluez.pairing.agents)
+
+
+async def test_the_agent_waits_for_a_bluetoothd_that_takes_none_yet(radio: Radio, bluez: Watched) -> None:
+    await bluez.register_agent(quiet_agent(TAG.__eq__))
+    radio.bluez.kill()
+    await until(lambda: not bluez.running)
+    await radio.bluez.start(slow=0.1)
+    agents = radio.bluez.exported.pop("/org/bluez")  # at first it has not even that
+    radio.bluez.later(0.05, radio.bluez.exported.update, {"/org/bluez": agents})
+    await until(lambda: radio.bluez.pairing.default)
 
 
 async def test_the_agent_answers_bluetoothd_and_nobody_else(radio: Radio, bluez: Watched) -> None:
@@ -421,3 +475,20 @@ async def test_strangers_on_the_bus_change_nothing(radio: Radio, bluez: Watched)
     assert bluez.changes == 1
     stranger.disconnect()
     await stranger.wait_for_disconnect()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason", "do"),
+    [
+        ("org.bluez.Error.Blocked", "Blocked through rfkill", "refused", "`sudo rfkill unblock bluetooth`"),
+        ("org.bluez.Error.Failed", "Blocked through rfkill", "refused", "`sudo rfkill unblock bluetooth`"),
+        ("org.bluez.Error.NotReady", "Resource Not Ready", "refused", "`bluetoothctl power on`"),
+        ("org.freedesktop.DBus.Error.ServiceUnknown", "", "missing", "bluetoothd does not run"),
+        ("org.freedesktop.DBus.Error.AccessDenied", "Rejected send message", "permission", "group bluetooth"),
+        ("org.bluez.Error.Failed", "Input/output error", "refused", "bluetoothd says Input/output error"),
+        ("org.bluez.Error.Odd", "", "refused", "bluetoothd says Odd"),
+    ],
+)
+def test_what_error_answers_mean(name: str, text: str, reason: str, do: str) -> None:
+    with refused(reason, "it failed: link radio; ", do):
+        raise refusal(Refused(name, text), "it failed", "radio")
