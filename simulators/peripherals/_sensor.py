@@ -19,7 +19,7 @@ _ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")
 
 
 class Sensor(Peripheral):
-    """A peripheral that measures when it is put on the air, and each `every` seconds from then on.
+    """A peripheral that measures when it is put on the air, and then each `every` seconds, at a time of its own.
 
     What it tells is in `truth`, by its address: the values of a measurement that is advertised once, when the first
     advert of it is heard; others when they are sent on a link that is up, or are read.
@@ -39,7 +39,8 @@ class Sensor(Peripheral):
 
     def start(self) -> None:
         """See Peripheral."""
-        self._due = asyncio.get_running_loop().time()
+        # the second one sooner: those that were put on the air together shall not measure together for ever
+        self._due = asyncio.get_running_loop().time() - Random(self.address).uniform(0, self.every)
         self._measure()
 
     def stop(self) -> None:
