@@ -214,6 +214,15 @@ async def test_a_pairing_that_runs_already_is_waited_for(radio: Radio, monkeypat
     await gateway.close()
 
 
+@pytest.mark.parametrize("wanted", ["consent", "passkey", "pin", "compare", "type"])
+async def test_a_person_answers_for_the_device_that_was_named_only(wanted: Any, capsys: Any) -> None:
+    person = Person(STRAP, "000042", as_json=False)
+    assert await person.answer(Question(STRAP, wanted, "000042")) is not None
+    assert ("type 000042 into the device" in capsys.readouterr().out) == (wanted == "type")
+    assert await person.answer(Question("CB:B8:33:4C:88:4F", wanted, "000042")) is None
+    assert capsys.readouterr().out == ""
+
+
 class Terminal:
     """`labgate pair` in a pseudo-terminal: what it says, and what is typed."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,11 @@ from gateway.cli import radio as stations
 from gateway.cli import scan_air, site
 from gateway.config import load_site
 from gateway.config_ble import BleLinkConfig
-from gateway.errors import LinkError
+from gateway.driver import Listener, Options
+from gateway.errors import DecodeError, LinkError
+from gateway.links.air import Advert, Adverts, Peer
+from gateway.links.base import RadioLink
+from gateway.reading import Reading
 from simulators.bluez.model import Characteristic, Peripheral, Service
 from tests.commands import labgate
 from tests.radio import ADAPTER, Radio, radio
@@ -63,11 +68,11 @@ async def test_who_is_there_strongest_first(radio: Radio, capsys: pytest.Capture
         (-90, "7C:00:00:00:00:01", "somebody's watch"),
     ]
     bthome, heart, ruuvi, sealed, watch = rows
-    assert {bthome["driver"], bthome["profile"]} == {"bthome", None}
+    assert (bthome["driver"], bthome["profile"], bthome["or"]) == (None, "bthome", [])
     assert bthome["readings"]["temperature"] == {"value": 25.06, "unit": "Cel"}
     assert bthome["readings"]["humidity"] == {"value": 50.55, "unit": "%RH"}
     assert (heart["profile"], heart["readings"]) == ("heart_rate", {})
-    assert {ruuvi["driver"], ruuvi["profile"]} == {"ruuvi", None}
+    assert (ruuvi["driver"], ruuvi["profile"], ruuvi["or"]) == (None, "ruuvi", [])
     assert {n: ruuvi["readings"][n]["value"] for n in ("temperature", "humidity", "pressure")} == {
         "temperature": 24.3,
         "humidity": 53.49,
@@ -140,6 +145,60 @@ async def test_devices_of_a_kind_do_not_hide_each_other(radio: Radio, capsys: py
     radio.add(*(beacon(f"CB:B8:33:4C:88:{n:02X}", -50 - n, manufacturer_data={0x0499: RUUVI}) for n in range(5)))
     rows = await scanned(capsys)
     assert [row["readings"]["temperature"]["value"] for row in rows] == [24.3] * 5
+
+
+@dataclass(frozen=True)
+class Made(Listener):
+    """Makes as many readings of an advert as its data is long, but none of data that begins with zero."""
+
+    options: Options
+    link: RadioLink
+    wanted: tuple[int, ...] = (1, 2)
+
+    @property
+    def hear(self) -> Adverts:
+        return Adverts(Peer(), companies=self.wanted)
+
+    def decode(self, frame: Advert) -> list[Reading]:
+        data = next(data for company, data in frame.company.items() if company in self.wanted)
+        if data[0] == 0:
+            raise DecodeError("begins with zero")
+        return [Reading(f"r{n}", n) for n in range(len(data) - len(self.wanted))]
+
+
+@dataclass(frozen=True)
+class MadeOfOne(Made):
+    wanted: tuple[int, ...] = (1,)
+
+
+KNOWN: dict[str, Any] = {"profile: both": (Made, Options()), "profile: one": (MadeOfOne, Options())}
+
+
+def test_who_makes_most_of_it_comes_first() -> None:
+    seen = scan_air.Seen(SEALED_ADDRESS)
+    seen.hear(Advert(SEALED_ADDRESS, "name", -70, {1: b"\x01" * 5}), KNOWN)
+    seen.hear(Advert(SEALED_ADDRESS, None, -50, {3: b""}), KNOWN)  # of another kind, and without the name
+    assert seen.guesses == ["profile: one", "profile: both"]
+    row = seen.row("radio", 1, None)
+    assert (row["profile"], row["name"], row["rssi"], len(row["readings"])) == ("one", "name", -50, 4)
+    assert row["or"] == [f'both-1: {{profile: both, link: radio, address: "{SEALED_ADDRESS}"}}']
+
+
+def test_who_makes_nothing_of_it_is_no_guess_unless_nobody_does() -> None:
+    seen = scan_air.Seen(SEALED_ADDRESS)
+    seen.hear(Advert(SEALED_ADDRESS, company={1: b"\x01\x01"}), KNOWN)  # one reading, and none
+    assert (seen.guesses, seen.row("radio", 1, None)["refused"]) == (["profile: one"], None)
+    seen = scan_air.Seen(SEALED_ADDRESS)
+    seen.hear(Advert(SEALED_ADDRESS, company={2: b"\0"}), KNOWN)
+    row = seen.row("radio", 1, None)
+    assert (seen.guesses, row["refused"], row["profile"]) == ([], "begins with zero", "both")
+
+
+def test_a_driver_is_known_by_the_profile_that_uses_it() -> None:
+    known = scan_air.known()
+    assert {"profile: heart_rate", "profile: uart", "profile: ruuvi", "profile: bthome"} <= known.keys()
+    assert "driver: ruuvi" not in known
+    assert not any(name.endswith(("modbus", "lines", "han")) for name in known)  # of other links
 
 
 async def test_an_empty_room(radio: Radio, capsys: pytest.CaptureFixture[str]) -> None:
