@@ -35,6 +35,7 @@ _COUNTED = {
     "skipped": "bytes in no frame",
     "overlong": "too long",
     "wrong_checksum": "wrong checksum",
+    "of_others": "asked by others",
 }
 
 
@@ -111,8 +112,9 @@ async def _replay(
             text = "this driver asks its device, and nothing in there was asked"
             raise ConfigError(f"{text}; record with `labgate read DEVICE --trace` (>> sent, << received)")
         link = Recorded(name, exchanges(marked))
-        async for row in _asked(kind(options, link), link):
+        async for row in _asked(kind(options, link), link, alone=shape is SerialLink):
             tell(row)
+        counts["of_others"] = link.passed_over + link.left
     else:
         raise ConfigError("nothing but what goes over a serial line or a Modbus bus is replayed; use labgate decode")
 
@@ -152,19 +154,26 @@ def _heard(driver: Listener, came: list[Piece], counts: Counter[str]) -> Iterato
     counts.update(skipped=parser.skipped, overlong=parser.overlong, wrong_checksum=parser.wrong, cut_off=parser.held)
 
 
-async def _asked(driver: Polled, link: Recorded) -> AsyncIterator[Row]:
-    """Of a device that is asked: a row for each read, until nothing recorded is left. Raises LinkError."""
+async def _asked(driver: Polled, link: Recorded, alone: bool) -> AsyncIterator[Row]:
+    """Of a device that is asked: a row for each read, until nothing recorded is left.
+
+    Raises LinkError where the recording is of something else; on a bus (not `alone`) the rest may be of others.
+    """
+    asked = False
     while link.left:
-        line, left = link.line, link.left
+        left, link.asked_at = link.left, 0
         try:
             row = _sample(await driver.read())
         except Exception as error:  # as above
+            if link.left == left and asked and not alone:
+                return
             if link.left == left and isinstance(error, LabgateError):
                 raise  # nothing of what was recorded was asked, and nothing more would be now
             row = _refusal(error)
         if link.left == left:
-            raise LinkError(f"line {line}: {row.get('refused', 'the driver never asks this')}", "timeout")
-        yield {"line": line} | row
+            raise LinkError(f"line {link.line}: {row.get('refused', 'the driver never asks this')}", "timeout")
+        asked = True
+        yield {"line": link.asked_at} | row
 
 
 def _sample(readings: list[Reading]) -> Row:

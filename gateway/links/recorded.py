@@ -1,7 +1,8 @@
 """A wire that answers what was recorded, and only to what was asked then: in place of a device, with no hardware."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from gateway.errors import LinkError
 from gateway.links.base import MODBUS_EXCEPTIONS, Table, Told
@@ -15,12 +16,15 @@ from gateway.transcript import Exchange
 class Recorded:
     """The questions of gateway.links.base.SerialLink and ModbusLink, answered from a transcript, in its order.
 
-    A question that was not the next one then has no answer (`timeout`), and the recording waits for the right one.
+    A question that was not the next one then has no answer (`timeout`), and the recording waits for the right one. On a
+    Modbus bus others ask too: there what they asked is passed over.
     """
 
     def __init__(self, name: str, exchanges: Iterable[Exchange]) -> None:
         self.name = name
         self.trace: Told | None = None
+        self.passed_over = 0  # exchanges of others
+        self.asked_at = 0  # line of the first exchange that was asked for since this was 0
         self._left = deque(exchanges)
 
     @property
@@ -44,7 +48,7 @@ class Recorded:
         pause: float | None = None,
     ) -> bytes:
         """The first frame of what came after `request`. Raises LinkError, `timeout` or `garbled`."""
-        exchange = self._asked(request, {request})
+        exchange = self._asked(request, lambda asked: asked == request, 1)
         came = _came(exchange)
         parser = Parser(answer)
         frames = parser.feed(came) or parser.quiet()
@@ -66,8 +70,7 @@ class Recorded:
         plain = bytes([unit_id]) + question.pdu
         rtu = plain + checksum("crc16_modbus", plain).to_bytes(2, "little")
         tcp = bytes([0, 0, 0, len(plain)]) + plain  # behind the transaction's number
-        numbered = self._left[0].request[:2] + tcp if self._left else rtu
-        exchange = self._asked(rtu, {rtu, numbered})
+        exchange = self._asked(rtu, lambda asked: asked == rtu or asked[2:] == tcp, len(self._left))
         came = _came(exchange)
         try:
             frames = rtu_frames(came, question, _crc_ok)[0] if exchange.request == rtu else tcp_frames(came)[0]
@@ -85,15 +88,20 @@ class Recorded:
                 raise LinkError(f"{self.name}: unit {unit_id} refuses: exception {code}, {why}", "exception", code)
         raise self._garbled(exchange, came)
 
-    def _asked(self, request: bytes, same: set[bytes]) -> Exchange:
-        """The next exchange, where that is what was asked and it was answered."""
+    def _asked(self, request: bytes, same: Callable[[bytes], bool], ahead: int) -> Exchange:
+        """The first of so many exchanges in which the same was asked, where it was answered."""
         if not self._left:
             raise LinkError(f"{self.name}: {request.hex(' ')} is asked behind the end of the recording", "timeout")
         exchange = self._left[0]
-        if exchange.request not in same:
+        others = next((i for i, e in enumerate(islice(self._left, ahead)) if same(e.request)), None)
+        if others is None:
             text = f"line {exchange.line} asks {exchange.request.hex(' ')}, the driver asks {request.hex(' ')}"
             raise LinkError(f"{self.name}: {text}; was it recorded with this driver, profile and unit?", "timeout")
-        self._left.popleft()
+        for _ in range(others):
+            self._left.popleft()
+        self.passed_over += others
+        exchange = self._left.popleft()
+        self.asked_at = self.asked_at or exchange.line
         if not exchange.answers:
             raise LinkError(f"{self.name}: no answer was recorded to line {exchange.line}", "timeout")
         return exchange
