@@ -94,6 +94,7 @@ async def test_what_is_to_be_pasted_is_a_configuration(
     assert head.endswith("PASTE UNDER devices:")
     stanzas = [line[head.index("PASTE") :] for line in lines]
     assert stanzas.pop() == "-"  # the watch
+    assert stanzas[-1].endswith(", bindkey_file: bthome-2.key}")
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     (secrets / "bthome-2.key").write_text(KEY)
