@@ -223,6 +223,7 @@ class Adapter:
         self.cut()
         if self.bluez.running:
             self.hide()
+        self.devices.died()
 
     def plug(self, index: int | None = None) -> None:
         """It is back, off and on again in between, under the same number or another."""

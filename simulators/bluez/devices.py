@@ -78,7 +78,7 @@ class Devices(dict[str, Device]):
             device.link.cut()
 
     def died(self) -> None:
-        """The daemon was killed: those stay that were connected once."""
+        """The daemon was killed, or the adapter pulled: those are stored that were connected once."""
         for device in list(self.values()):
             if device.temporary:
                 del self[device.address]

@@ -197,6 +197,8 @@ class Link:
         """The link is gone and so is bluetoothd, or the adapter: nobody is told."""
         if self.connecting:
             self._stop_waiting()
+        if self.table is not None:
+            self.table.disconnected()
         self.pending.clear()
         self._disconnects.clear()
         if self.up:

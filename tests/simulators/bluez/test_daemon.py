@@ -122,7 +122,7 @@ async def test_systemd_restarts_it(radio: Radio, strap: Peripheral) -> None:
 
 
 async def test_nothing_is_left_open() -> None:
-    async def life() -> None:
+    async def life(end: str = "") -> None:
         strap = Peripheral(STRAP, "strap", services=[Service("180d", [Characteristic("2a37", ["notify"])])], interval=1)
         async with PrivateBus() as bus, FakeBluez(bus.address) as bluez:
             bluez.add_adapter("DC:A6:32:01:02:03").add(strap)
@@ -132,12 +132,16 @@ async def test_nothing_is_left_open() -> None:
                 interface = "org.bluez.GattCharacteristic1"
                 reply = await watcher.call(f"{path}/service000a/char000b", interface, "AcquireNotify", "a{sv}", {})
                 reply_fds.extend(reply.unix_fds)
+            if end == "kill":
+                bluez.kill()
+            if end == "unplug":
+                bluez.adapters[0].unplug()
 
     reply_fds: list[int] = []
     await life()
     before = descriptors()
-    for _ in range(3):
-        await life()
+    for end in ("", "kill", "unplug"):
+        await life(end)
     assert len(reply_fds) == 4
     assert len(descriptors()) == len(before) + 3  # those that the client was given and has not closed
 
