@@ -50,7 +50,7 @@ class Session:
 
 
 @contextlib.asynccontextmanager
-async def connect(hub: "HubConfig", client_id: str, will: Will) -> AsyncIterator[Session]:
+async def connect(hub: "HubConfig", client_id: str, will: Will | None) -> AsyncIterator[Session]:
     """Connect, clean start, with MQTT 5, or with 3.1.1 where the broker refuses 5. Raises LinkError.
 
     Leaving says goodbye, and the hub forgets the will; leaving with an exception does not, and the hub publishes it
@@ -70,7 +70,7 @@ async def connect(hub: "HubConfig", client_id: str, will: Will) -> AsyncIterator
         client.drop()
 
 
-async def _open(hub: "HubConfig", client_id: str, will: Will) -> Client:
+async def _open(hub: "HubConfig", client_id: str, will: Will | None) -> Client:
     deadline = asyncio.get_running_loop().time() + CONNECT_WITHIN
     client = Client(hub, client_id, will, V5)
     try:

@@ -24,6 +24,7 @@ COMMANDS = {
     "replay": "a recording through a driver, without hardware",
     "ledger": "what was taken, confirmed, held and dropped",
     "audit": "at the hub: what became of every sample, of all gateways",
+    "forget": "clear what the hub retains of a gateway or device that is gone",
 }
 CONFIG = "/etc/labgate/gateway.yaml"
 FAILED, WRONG, INTERRUPTED = 1, 2, 130  # exit codes beside 0

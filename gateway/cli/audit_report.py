@@ -39,7 +39,7 @@ def json_rows(audit: Audit) -> Iterator[dict[str, Any]]:
         }
     yield {
         "sums": sums(audit),
-        "gateways": {name: _state(found) for name, found in sorted(audit.gateways.items())},
+        "gateways": {name: _state_row(found) for name, found in sorted(audit.gateways.items())},
         "odd": [{"topic": topic, "text": text, "times": times} for (topic, text), times in audit.odd.most_common()],
         "odd_not_named": audit.not_named,
         "elsewhere": audit.elsewhere,
@@ -50,7 +50,7 @@ def tell(audit: Audit, every: bool) -> None:
     """Print what a person reads; `every`: a line for every device."""
     verdicts = list(audit.verdicts())
     for name, found in sorted(audit.gateways.items()):
-        said = _words(found)
+        said = state(found)
         if said != "online" or every or not verdicts:
             print(f"{name} is {said}")
     rows = [
@@ -109,7 +109,7 @@ def _nothing(audit: Audit) -> str:
     return f"nothing was heard below {audit.prefix}/; check --prefix, and what this user may listen to"
 
 
-def _state(found: Gateway) -> dict[str, Any]:
+def _state_row(found: Gateway) -> dict[str, Any]:
     status = found.status
     if status is None:
         return {}
@@ -123,8 +123,8 @@ def _state(found: Gateway) -> dict[str, Any]:
     }
 
 
-def _words(found: Gateway) -> str:
-    """online, and all that is not as it should be."""
+def state(found: Gateway) -> str:
+    """What a gateway says of itself: online, and all that is not as it should be."""
     status = found.status
     if status is None:
         return "without a status"

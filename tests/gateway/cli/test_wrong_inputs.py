@@ -113,6 +113,14 @@ WRONG = [
     ("audit", ["--url", "mqtt://127.0.0.1:1"], "", 1, "nothing listens on that port; check --url"),
     ("audit", ["--file", "x.txt"], "", 1, "x.txt: No such file"),
     ("audit", ["--file", "gateway.yaml", "--seconds", "3"], SITE, 2, "--seconds goes with --url"),
+    ("forget", [], "", 2, "GATEWAY[/DEVICE]"),
+    ("forget", ["pi-7"], "", 2, "--url"),
+    ("forget", ["pi-7", "--url", "mqtt://hub"], "", 2, "add --yes"),
+    ("forget", ["pi 7", "--url", "mqtt://hub"], "", 2, "cannot be the name of a gateway; write GATEWAY"),
+    ("forget", ["pi-7/+", "--url", "mqtt://hub", "--yes"], "", 2, "cannot be the name of a device"),
+    ("forget", ["pi-7/", "--url", "mqtt://hub", "--yes"], "", 2, "cannot be the name of a device"),
+    ("forget", ["pi-7/a/data", "--url", "mqtt://hub", "--yes"], "", 2, "labgate has no such topic"),
+    ("forget", ["pi-7", "--url", "mqtt://127.0.0.1:1", "--yes"], "", 1, "nothing listens on that port; check --url"),
 ]
 
 
