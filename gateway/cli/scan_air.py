@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 from gateway.cli import show, unconfigured
@@ -118,6 +119,7 @@ class Seen:
         return f"{name.replace('_', '-')}-{number}: {{{options}{f', {_KEY}: {name}-{number}.key' if needs else ''}}}"
 
 
+@cache
 def known() -> dict[str, unconfigured.Found]:
     """What reads devices over a radio and need be told no more than which; profiles before the drivers they use."""
     found = unconfigured.all_on(RadioLink)
