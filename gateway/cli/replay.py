@@ -51,11 +51,12 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Replay and tell. Returns 1 when no sample came of it, unless all that came was good and had no value."""
     base, file = Path(args.config).parent, Path(args.file)
+    found = _named(args, base)
     with file.open("rb") as recording:
         data = recording.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise ConfigError(f"{file} is larger than {show.size(_LARGEST)}; cut out what is of interest")
-    found = _driver(args, data, base)
+    found = found or _of_header(args.file, data, base)
     counts = Counter[str]()
 
     def tell(row: Row) -> None:
@@ -81,20 +82,22 @@ def run(args: Namespace) -> int:
     return 0 if counts["samples"] or (counts["empty"] and not counts["refused"]) else FAILED
 
 
-def _driver(args: Namespace, data: bytes, base: Path) -> unconfigured.Found:
+def _named(args: Namespace, base: Path) -> unconfigured.Found | None:
     if args.profile:
         return unconfigured.of_profile(args.profile, base)
-    if args.driver:
-        return unconfigured.of_driver(args.driver, base)
+    return unconfigured.of_driver(args.driver, base) if args.driver else None
+
+
+def _of_header(file: str, data: bytes, base: Path) -> unconfigured.Found:
     text = data.decode("utf-8-sig", errors="replace")
     device = dict(header(text)).get("device") if is_transcript(text) else None
     if device is None:
         text = "nothing says what it was recorded of; name it with --driver or --profile"
-        raise ConfigError(f"{args.file}: {text}, or in a header: # device: {{driver: NAME}}")
+        raise ConfigError(f"{file}: {text}, or in a header: # device: {{driver: NAME}}")
     try:
         return unconfigured.of_header(device, base)
     except ConfigError as error:
-        raise ConfigError(f"{args.file}: {error}") from None
+        raise ConfigError(f"{file}: {error}") from None
 
 
 async def _replay(

@@ -113,9 +113,9 @@ def test_cables_are_pulled_and_come_back_under_another_number(
     }
     with PulledBus(links["room"]):
         gateway = labgate_gateway(site)
-        before = until(lambda: all(row["state"] == "ok" for row in rows(gateway).values()) and descriptors(gateway))
+        before = until(lambda: all_well(gateway))
         took = watch(gateway, links)
-        after = until(lambda: all(row["state"] == "ok" for row in rows(gateway).values()) and descriptors(gateway))
+        after = until(lambda: all_well(gateway))
         log = said(gateway)
     assert before == after
     for name, path in links.items():
@@ -136,10 +136,23 @@ def test_cables_are_pulled_and_come_back_under_another_number(
     assert [sample["temperature"] for sample in samples] == given
 
 
-def descriptors(gateway: Gateway) -> int:
-    """Open ones; a question on the control socket has one more."""
-    folder = Path(f"/proc/{gateway.pid}/fd")
-    return min(len(list(folder.iterdir())) for _ in range(3) if not time.sleep(0.01))
+def descriptors(gateway: Gateway, ports: int) -> int:
+    """Open ones, 0 unless so many ports are among them; a question on the control socket has one more."""
+
+    def count() -> int:
+        found = []
+        for fd in Path(f"/proc/{gateway.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                found.append(str(fd.readlink()))
+        return len(found) if sum(target.startswith("/dev/pts/") for target in found) == ports else 0
+
+    return min(count() for _ in range(3) if not time.sleep(0.01))
+
+
+def all_well(gateway: Gateway) -> int:
+    """Its open descriptors as soon as all ports are open and all devices ok, else 0."""
+    found = rows(gateway)
+    return all(row["state"] == "ok" for row in found.values()) and descriptors(gateway, len(found))
 
 
 def watch(gateway: Gateway, links: dict[str, Path]) -> dict[str, list[float]]:
