@@ -12,6 +12,7 @@ from gateway.errors import DecodeError
 from gateway.ledger import NoteBody
 
 MOST = 2**53  # a sample's number is no larger: beyond that JSON readers lose digits
+LATEST = 250_000_000_000  # s since 1970; the year 9892
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SAID_OF_DEVICES = ("meta", "status", "state", "set", "set/reply")  # beside `data`; none of it is audited
 
@@ -28,7 +29,7 @@ class Record(msgspec.Struct, gc=False):
     """A SenML record, as far as an audit looks at it; a sample's first one has `bn`, `bt`, `run` and `seq`."""
 
     bn: str | None = None
-    bt: float | None = None
+    bt: Annotated[float, msgspec.Meta(ge=2**28, le=LATEST)] | None = None
     run: str | None = None
     seq: Annotated[int, msgspec.Meta(ge=1, le=MOST)] | None = None
     done: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0

@@ -16,7 +16,7 @@ def pack(*seqs: int, run: str = R, device: str = D, gateway: str = G, **head: An
     """One pack of samples as the contract writes it."""
     records: list[dict[str, Any]] = []
     for seq in seqs:
-        base = {"bn": f"{gateway}/{device}/", "bt": 1763636400.0 + seq, "run": run, "seq": seq}
+        base = {"bn": f"{gateway}/{device}/", "bt": 1763636400.0 + seq % 10**6, "run": run, "seq": seq}
         records += [{**base, **head, "n": "voltage", "u": "V", "v": 230.2}, {"n": "relay", "vb": True}]
     return f"lab/{gateway}/{device}/data", json.dumps(records).encode()
 
@@ -330,6 +330,8 @@ WRONG = [
     ("meter-1/data", wrong(seq=None), "without run, seq or bt"),
     ("meter-1/data", wrong(run=None), "without run, seq or bt"),
     ("meter-1/data", wrong(bt=None), "without run, seq or bt"),
+    ("meter-1/data", wrong(bt=5), "bt"),
+    ("meter-1/data", wrong(bt=1e300), "bt"),
     ("meter-1/data", wrong(done=-1), "done"),
     ("meter-1/data", wrong(late="yes"), "late"),
     ("meter-1/data", wrong(run="\x1b[31m"), "name of a run"),

@@ -18,6 +18,7 @@ from gateway.audit import Audit
 from gateway.capture import Message, from_line, to_line
 from gateway.cli import main
 from gateway.cli.audit_live import Live
+from gateway.cli.audit_report import json_rows, tell
 from tests.certificates import Authority
 from tests.commands import PROGRAM, environment, labgate
 from tests.gateway.test_audit import NEXT, D, G, R, drop, note, pack, status
@@ -144,6 +145,35 @@ def test_lines_that_are_no_capture(tmp_path: Path, capsys: Capsys) -> None:
     assert main(["audit", "--file", str(file)]) == 0
     assert "not understood" in (out := capsys.readouterr().out)
     assert out.isascii()
+
+
+def test_nothing_that_is_cut_or_flipped_is_a_traceback(tmp_path: Path, capsys: Capsys) -> None:
+    """Every truncation, and every byte of each message turned into others."""
+    whole = [
+        *(
+            pack(1, 2, done=0, late=True, clock="unsynced"),
+            note(dropped=[drop(3, 4)]),
+            note(ended="clean", last={D: 9}),
+        ),
+        *(
+            note(NEXT, ended="unclean", kept={D: 9}),
+            status(NEXT, "offline", reason="lost", previous={"run": R, "clean": True}),
+        ),
+    ]
+    audit = Audit()
+    live = Live(audit)
+    for topic, payload in whole:
+        for n in range(len(payload)):
+            others = (payload[:n], *(payload[:n] + bytes([byte]) + payload[n + 1 :] for byte in b'\x00\xff0-9"[}a'))
+            for changed in others:
+                if (came := audit.feed(topic, changed)) is not None:
+                    live.took(*came, changed)
+        for n in range(len(topic)):
+            audit.feed(topic[:n] + "\x1b" + topic[n + 1 :], payload)
+    assert audit.odd.total() + audit.not_named > 1000
+    tell(audit, every=True)
+    json.dumps(list(json_rows(audit)))
+    assert "\x1b" not in capsys.readouterr().out + "".join(live.lines())
 
 
 def test_nothing_was_heard(tmp_path: Path, capsys: Capsys) -> None:
