@@ -52,7 +52,8 @@ class Ear:
         """Take samples for ever. A line that is not there is opened again; nothing is said twice."""
         loop, device = asyncio.get_running_loop(), self.device
         self._news = loop.time()
-        look = self._news + LOOK
+        every = LOOK if self._unframed.possible else math.inf
+        look = self._news + every
         while True:
             until = min(look, self._news + self._silent_after()) if self._newest is None else self._due
             try:
@@ -75,7 +76,7 @@ class Ear:
             if self._newest is not None and loop.time() >= self._due:
                 self._take(self._newest, loop.time())
             if (now := loop.time()) >= look or now >= self._news + self._silent_after():
-                look = now + LOOK
+                look = now + every
                 self._look(now)
 
     def _look(self, now: float) -> None:
@@ -180,6 +181,7 @@ class _Unframed:
         framings = driver.hear if isinstance(driver.hear, tuple) else getattr(driver.hear, "framings", ())
         longest = (framing.size if isinstance(framing, Fixed) else framing.longest for framing in framings)
         self._limit = max(longest, default=math.inf)
+        self.possible = bool(framings)  # adverts and values are whole as they come
         self._from = 0  # as counted by the link
 
     def look(self) -> DecodeError | None:
