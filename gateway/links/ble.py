@@ -26,7 +26,7 @@ from gateway.errors import LinkError, Reason
 from gateway.links.ble_errors import GONE, LOST, answer, att_error
 from gateway.links.bus_rest import BusRest
 
-__all__ = ["BLEDevice", "Characteristic", "Client", "Heard", "Scanner", "Sent", "forget", "left_over"]
+__all__ = ["BLEDevice", "Characteristic", "Client", "Heard", "Scanner", "Sent", "drain", "forget", "left_over"]
 
 SCAN_WITHIN = 10.0  # s in which a scan has begun; it mostly has in 50 ms
 STOP_WITHIN = 3.0  # s
@@ -213,6 +213,13 @@ def forget() -> None:
     manager = _manager()
     if manager is not None and manager._bus.connected:
         manager._bus.disconnect()
+
+
+def drain() -> None:
+    """Take what bluetoothd has told bleak already: values that came before a link was lost, for one."""
+    rest = _rests.get(asyncio.get_running_loop())
+    if rest is not None:
+        rest.drain()
 
 
 def _manager() -> Any:

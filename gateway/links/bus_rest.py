@@ -53,6 +53,18 @@ class BusRest:
         finally:
             self._awake -= 1
 
+    def drain(self) -> None:
+        """Read now what has come already: before what follows from it is heard over another connection."""
+        self._read()
+        unread = bytearray(4)
+        while not self.bus._disconnected:
+            fcntl.ioctl(self.bus._fd, termios.FIONREAD, unread)
+            if not any(unread):
+                return
+            reader = self.loop._selector.get_key(self.bus._fd).data[0]
+            reader._callback(*reader._args)
+            self._read()
+
     def _read(self) -> None:
         if self._rest is not None:
             (timer, fd, callback, args), self._rest = self._rest, None

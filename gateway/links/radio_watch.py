@@ -93,6 +93,7 @@ class Watch:
     def _changed(self) -> None:
         """bluetoothd or an adapter came, went, or was switched: links and the scan are lost (rules 2, 3, 17)."""
         self._stirred.set()
+        ble.drain()
         if not self._bluez.running:
             ble.forget()
         if self._scanner is None:

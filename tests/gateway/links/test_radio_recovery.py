@@ -78,8 +78,9 @@ async def test_rule_02_the_scan_is_begun_anew_when_the_adapter_was_off(radio: Ra
         await site.flows()
 
 
-async def test_rule_02_off_and_on_in_one_moment(radio: Radio, site: Site) -> None:
+async def test_rule_02_off_and_soon_on(radio: Radio, site: Site) -> None:
     radio.adapter.power_off()
+    await asyncio.sleep(0.002)
     radio.adapter.power_on()
     await until(lambda: not site.strap.connected)
     await site.flows()
