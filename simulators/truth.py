@@ -25,6 +25,7 @@ class Truth:
         self._file = path.open("a", encoding="utf-8")
         self._lines: list[str] = []
         self._names: dict[tuple[str, str], str] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     @staticmethod
     def now() -> Moment:
@@ -37,7 +38,7 @@ class Truth:
         unit_text = "null" if unit_id is None else unit_id
         head = f'{{"t":{t:.6f},"boot":{boot:.6f},"device":{json.dumps(device)},"unit_id":{unit_text}'
         if not self._lines:
-            asyncio.get_running_loop().call_later(_FLUSH_AFTER, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_AFTER, self.flush)
         for name, unit, value in values:
             named = self._names.get((name, unit))
             if named is None:
@@ -51,6 +52,8 @@ class Truth:
         self._file.flush()
 
     def close(self) -> None:
-        """Flushes and closes."""
+        """Flushes and closes; nothing may be recorded any more."""
+        if self._timer is not None:
+            self._timer.cancel()
         self.flush()
         self._file.close()

@@ -19,6 +19,7 @@ from tests.radio import until
 
 H = bytes.fromhex
 MAC = H("CBB8334C884F")  # of the worked examples of Ruuvi
+Put = Callable[..., Sensor]
 NUS = "6e40000{}-b5a3-f393-e0a9-e50e24dcca9e"
 
 
@@ -42,25 +43,26 @@ class Host:
     def lose(self, peripheral: Peripheral) -> None:
         peripheral.link_down()
 
-    async def until(self, met: Callable[[], object]) -> None:
-        await until(met)
-
 
 @pytest.fixture
 async def host() -> Host:
     return Host()
 
 
-Put = Callable[..., Sensor]
+@pytest.fixture
+async def truth(tmp_path: Path) -> AsyncIterator[Truth]:
+    record = Truth(tmp_path / "truth.jsonl")
+    yield record
+    record.close()
 
 
 @pytest.fixture
-async def put(host: Host) -> AsyncIterator[Put]:
+async def put(host: Host, truth: Truth) -> AsyncIterator[Put]:
     """Puts a peripheral within reach of `host`: put("ble_tag", every="10ms")."""
     there: list[Sensor] = []
 
-    def bring(name: str, seed: int = 0, truth: Truth | None = None, **settings: str) -> Sensor:
-        sensor = load_peripheral(name).build(seed, settings)
+    def bring(name: str, **settings: str) -> Sensor:
+        sensor = load_peripheral(name).build(0, settings)
         sensor.truth = truth
         sensor.put_on(host, 0)
         there.append(sensor)
@@ -69,13 +71,6 @@ async def put(host: Host) -> AsyncIterator[Put]:
     yield bring
     for sensor in there:
         sensor.take_off(host)
-
-
-@pytest.fixture
-async def truth(tmp_path: Path) -> AsyncIterator[Truth]:
-    record = Truth(tmp_path / "truth.jsonl")
-    yield record
-    record.close()
 
 
 def lines(truth: Truth, tmp_path: Path) -> list[dict[str, Any]]:
@@ -102,7 +97,7 @@ async def course(name: str, seed: int) -> list[object]:
     sensor.link_up(host)
     for characteristic in sensor.characteristics:
         characteristic.subscribe(characteristic.notifies)
-    await host.until(lambda: len(host.taken) >= 5)
+    await until(lambda: len(host.taken) >= 5)
     sensor.link_down()
     sensor.take_off(host)
     return [sensor.address, sensor.name, *(frame[:5] if "2a1c" in uuid else frame for uuid, frame in host.taken[:5])]
@@ -153,7 +148,7 @@ def test_what_cannot_be_set(name: str, settings: Mapping[str, str], says: str) -
 async def test_a_silent_one_says_nothing_and_goes_on_measuring(
     name: str, host: Host, put: Put, truth: Truth, tmp_path: Path
 ) -> None:
-    sensor = put(name, truth=truth, every="5ms")
+    sensor = put(name, every="5ms")
     sensor.silent = True
     host.heard.clear()
     sensor.link_up(host)
@@ -211,8 +206,8 @@ def test_the_tag_says_what_the_document_says(
 
 
 async def test_a_tag_says_each_measurement_several_times(host: Host, put: Put, truth: Truth, tmp_path: Path) -> None:
-    tag = put("ble_tag", truth=truth, every="100ms", temperature="21.5", address="cb:b8:33:4c:88:4f")
-    await host.until(lambda: len({advert.manufacturer_data[0x0499] for advert in host.heard}) == 4)
+    tag = put("ble_tag", every="100ms", temperature="21.5", address="cb:b8:33:4c:88:4f")
+    await until(lambda: len({advert.manufacturer_data[0x0499] for advert in host.heard}) == 4)
     frames = [advert.manufacturer_data[0x0499] for advert in host.heard]
     assert tag.name == "Ruuvi 884F"
     assert len(frames) > 3 * 2
@@ -228,7 +223,7 @@ async def test_a_tag_says_each_measurement_several_times(host: Host, put: Put, t
 
 async def test_what_nobody_hears_was_not_given(host: Host, put: Put, truth: Truth, tmp_path: Path) -> None:
     host.deaf = True
-    tag = put("ble_tag", truth=truth)
+    tag = put("ble_tag")
     assert not tag.advertise_now()
     assert lines(truth, tmp_path) == []
     host.deaf = False
@@ -271,8 +266,8 @@ def test_bthome_encrypted_as_documented() -> None:
 
 
 async def test_a_plain_sensor(host: Host, put: Put, truth: Truth, tmp_path: Path) -> None:
-    put("ble_sensor", truth=truth, every="20ms", temperature="25.06", humidity="50.55", battery="93")
-    await host.until(lambda: len(lines(truth, tmp_path)) >= 3 * 4)
+    put("ble_sensor", every="20ms", temperature="25.06", humidity="50.55", battery="93")
+    await until(lambda: len(lines(truth, tmp_path)) >= 3 * 4)
     (uuid,) = host.heard[0].service_data
     assert uuid == "0000fcd2-0000-1000-8000-00805f9b34fb"
     frames = list(dict.fromkeys(advert.service_data[uuid] for advert in host.heard))
@@ -327,7 +322,7 @@ def test_heart_rate_as_documented(measured: tuple[Any, ...], frame: str, says: M
 
 
 async def test_a_strap_on_a_link(host: Host, put: Put, truth: Truth, tmp_path: Path) -> None:
-    strap = put("ble_strap", truth=truth, heart_rate="75", battery="90")
+    strap = put("ble_strap", heart_rate="75", battery="90")
     assert (strap.name or "").startswith("Polar H10 ")
     assert strap.advertise_now()
     assert (host.heard[0].name, host.heard[0].uuids[0][4:8]) == (strap.name, "180d")
@@ -361,7 +356,7 @@ async def test_energy_is_said_each_tenth_time_and_can_be_reset(host: Host, put: 
     strap = put("ble_strap", every="5ms")
     strap.link_up(host)
     strap.characteristic("2a37").subscribe(True)
-    await host.until(lambda: len(host.taken) == 25)
+    await until(lambda: len(host.taken) == 25)
     said = [place for place, (_, frame) in enumerate(host.taken) if frame[0] & 0x08]
     assert len(said) == 2
     assert said[1] - said[0] == 10
@@ -403,15 +398,13 @@ def test_temperature_as_documented(measured: tuple[Any, ...], frame: str, says: 
 
 
 async def test_a_thermometer_gives_its_backlog_and_hangs_up(host: Host, put: Put, truth: Truth, tmp_path: Path) -> None:
-    sensor = load_peripheral("ble_thermometer").build(0, {"stored": "3", "temperature": "36.6", "every": "10s"})
-    assert not sensor.advertising  # off the air
-    sensor.truth = truth
-    sensor.put_on(host, 0)
-    await host.until(lambda: host.heard)  # measured
+    assert not load_peripheral("ble_thermometer").build(0, {}).advertising  # off the air
+    sensor = put("ble_thermometer", stored="3", temperature="36.6", every="10s")
+    await until(lambda: host.heard)  # measured
     assert (host.heard[0].uuids[0][4:8], sensor.connectable) == ("1809", True)
     sensor.link_up(host)
     sensor.characteristic("2a1c").subscribe(True)
-    await host.until(lambda: not sensor.connected)
+    await until(lambda: not sensor.connected)
     assert [(uuid, frame[:5]) for uuid, frame in host.taken] == [("2a1c", H("066e0100ff"))] * 4
     times = [datetime(*struct.unpack("<H5B", frame[5:12])) for _, frame in host.taken]
     assert times == sorted(times)
@@ -420,21 +413,20 @@ async def test_a_thermometer_gives_its_backlog_and_hangs_up(host: Host, put: Put
     recorded = [line["value"] for line in lines(truth, tmp_path) if line["name"] == "timestamp"]
     assert recorded == [time.isoformat() for time in times]
     assert not sensor.advertising  # nothing more to tell
-    sensor.take_off(host)
 
 
 async def test_a_thermometer_keeps_what_was_not_confirmed(host: Host, put: Put) -> None:
     sensor = put("ble_thermometer", stored="4", every="10s")
     sensor.link_up(host)
     sensor.characteristic("2a1c").subscribe(True)
-    await host.until(lambda: len(host.taken) == 2)
+    await until(lambda: len(host.taken) == 2)
     sensor.disconnect()
     assert sensor.advertising
-    await host.until(lambda: host.heard)
+    await until(lambda: host.heard)
     first = list(host.taken)
     sensor.link_up(host)
     sensor.characteristic("2a1c").subscribe(True)
-    await host.until(lambda: not sensor.connected)
+    await until(lambda: not sensor.connected)
     assert len(host.taken) == 5
     assert len({frame for _, frame in host.taken}) == 5
     assert host.taken[:2] == first
@@ -461,7 +453,7 @@ def test_environment_as_documented(quantity: ble_ess.Quantity, value: float, fra
 
 async def test_two_temperatures_to_be_read_and_told(host: Host, put: Put, truth: Truth, tmp_path: Path) -> None:
     pins = {"temperature": "21.48", "outdoor": "-10", "humidity": "50", "pressure": "101325"}
-    sensor = put("ble_ess", truth=truth, **pins)
+    sensor = put("ble_ess", **pins)
     sensor.link_up(host)
     found = [one for one in sensor.characteristics if "notify" in one.flags]
     assert [one.uuid[4:8] for one in found] == ["2a6e", "2a6e", "2a6f", "2a6d"]
@@ -487,17 +479,17 @@ async def test_two_temperatures_to_be_read_and_told(host: Host, put: Put, truth:
 
 
 async def test_a_board_prints_in_pieces(host: Host, put: Put, truth: Truth, tmp_path: Path) -> None:
-    board = put("ble_uart", truth=truth, temperature="21.5", humidity="45", pressure="1008")
+    board = put("ble_uart", temperature="21.5", humidity="45", pressure="1008")
     assert [(one.uuid, one.flags) for one in board.characteristics] == [
         (NUS.format(2), ["write", "write-without-response"]),
         (NUS.format(3), ["notify"]),
     ]
     assert board.uuids == (NUS.format(1),)
     board.link_up(host)
-    await host.until(lambda: not board._pieces)  # to nobody
+    await until(lambda: not board._pieces)  # to nobody
     board.characteristic(NUS.format(3)).subscribe(True)
     board.measure(1.0)
-    await host.until(lambda: len(host.taken) == 3)
+    await until(lambda: len(host.taken) == 3)
     pieces = [data for _, data in host.taken]
     assert b"".join(pieces) == b'{"temperature":21.50,"humidity":45.00,"pressure":1008.0}\r\n'
     assert [len(piece) for piece in pieces] == [20, 20, 18]
@@ -505,27 +497,27 @@ async def test_a_board_prints_in_pieces(host: Host, put: Put, truth: Truth, tmp_
 
 
 async def test_a_line_that_is_cut_was_not_given(host: Host, put: Put, truth: Truth, tmp_path: Path) -> None:
-    board = put("ble_uart", truth=truth, every="50ms", temperature="21.5", humidity="45", pressure="1008")
+    board = put("ble_uart", every="50ms", temperature="21.5", humidity="45", pressure="1008")
     board.link_up(host)
     output = board.characteristic(NUS.format(3))
-    await host.until(lambda: not board._pieces)
+    await until(lambda: not board._pieces)
     output.subscribe(True)
-    await host.until(lambda: len(host.taken) == 2)
+    await until(lambda: len(host.taken) == 2)
     board.disconnect()
-    await host.until(lambda: not board._pieces)
+    await until(lambda: not board._pieces)
     board.link_up(host)
     output.subscribe(True)
-    await host.until(lambda: len(host.taken) == 2 + 3)
+    await until(lambda: len(host.taken) == 2 + 3)
     assert b"".join(data for _, data in host.taken).count(b'{"temperature"') == 2
     assert [line["value"] for line in lines(truth, tmp_path)] == [21.5, 45.0, 1008.0]
 
 
 async def test_who_comes_in_mid_line_hears_the_rest_of_it(host: Host, put: Put, truth: Truth, tmp_path: Path) -> None:
-    board = put("ble_uart", truth=truth, every="10s")
+    board = put("ble_uart", every="10s")
     board.link_up(host)
-    await host.until(lambda: len(board._pieces) == 1)
+    await until(lambda: len(board._pieces) == 1)
     board.characteristic(NUS.format(3)).subscribe(True)
-    await host.until(lambda: host.taken)
+    await until(lambda: host.taken)
     assert host.taken[0][1].endswith(b"}\r\n")
     assert lines(truth, tmp_path) == []
 
