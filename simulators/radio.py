@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -11,7 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simulators.catalog import kinds, load_peripheral
-from simulators.faults import Fault, Outcome, parse_fault
+from simulators.faults import Fault, Outcome, of_unit, parse_fault
 from simulators.settings import Settings
 from simulators.truth import Truth
 
@@ -34,9 +34,9 @@ class Radio:
         self.sensors = list(sensors)
         self.truth: Truth | None = None
         self._seed = seed
-        for kind, sensor in self.sensors:
-            if [other.address for _, other in self.sensors].count(sensor.address) > 1:
-                raise ValueError(f"only one device can have the address {sensor.address}; leave it out ({kind})")
+        for address, devices in Counter(self.addresses).items():
+            if devices > 1:
+                raise ValueError(f"only one of {devices} devices can have the address {address}; leave it out")
         for text in faults:
             self._check(text)
         self._faults = _of(_OF_THE_RADIO, faults)
@@ -44,6 +44,8 @@ class Radio:
             sensor.trouble = partial(_strike, sensor, _of(_OF_PERIPHERALS, faults), Random(seed + place))
 
     def _check(self, text: str) -> None:
+        if of_unit(text)[0] is not None:
+            raise ValueError(f"fault {text!r}: there are no units on a radio; leave the unit out")
         fault, name = parse_fault(text), text.split()[0]
         outcome = Outcome()
         fault.strike(outcome)
