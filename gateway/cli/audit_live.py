@@ -49,7 +49,7 @@ class Live:
         if self._looks % _SUMS_EVERY == 0:
             found = sums(self._audit)
             yield (
-                f"{plural(len(self._audit.gateways), 'gateway')}, {rate(self._all / (_SUMS_EVERY * EVERY))};"
+                f"{plural(len(self._audit.gateways), 'gateway')}, {_rate(self._all, _SUMS_EVERY * EVERY)};"
                 f" missing: {found['dropped']} dropped, {found['at_risk']} at risk, {found['on_the_way']} on the way,"
                 f" {found['unexplained']} UNEXPLAINED"
             )
@@ -59,7 +59,11 @@ class Live:
         *_, newest = samples(self._newest.pop(key))
         came, since = self._came.pop(key), self._shown.get(key)
         self._shown[key] = now
-        per = f", {rate(came / (now - since))}" if since is not None else ""
+        per = f", {_rate(came, now - since)}" if since is not None else ""
         at = clock(datetime.fromtimestamp(newest.time, UTC).isoformat())
         text = f"{at}  {' '.join(key)}  {readings(newest.readings, _SHOWN)}  (seq {newest.seq}{per})"
         return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+
+
+def _rate(times: int, seconds: float) -> str:
+    return rate(float(f"{times / seconds:.2g}"))

@@ -117,6 +117,7 @@ def _state_row(found: Gateway) -> dict[str, Any]:
         "state": status.state,
         "reason": status.reason or None,
         "run": status.run,
+        "previous": status.previous.run if status.previous else None,
         "durable": status.durable,
         "clock": status.clock or None,
         "held": status.held.samples if status.held else None,

@@ -101,7 +101,7 @@ def test_json(tmp_path: Path, capsys: Capsys) -> None:
     assert total["sums"] == {kind: b[kind] + meter[kind] for kind in total["sums"]}
     assert total["sums"]["unexplained"] == 4
     assert total["gateways"][G] == {
-        "state": "online", "reason": None, "run": R, "durable": True, "clock": None, "held": 3,
+        "state": "online", "reason": None, "run": R, "previous": None, "durable": True, "clock": None, "held": 3,
     }  # fmt: skip
 
 
@@ -309,7 +309,7 @@ def test_it_ends_by_itself(mosquitto: Brokers) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     (total,) = rows(done.stdout)
     assert total["gateways"] == {
-        G: {"state": "online", "reason": None, "run": R, "durable": True, "clock": None, "held": 2}
+        G: {"state": "online", "reason": None, "run": R, "previous": None, "durable": True, "clock": None, "held": 2}
     }
 
 
