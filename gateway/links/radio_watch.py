@@ -96,13 +96,11 @@ class Watch:
         ble.drain()
         if not self._bluez.running:
             ble.forget()
-        if self._scanner is None:
-            return
         try:
             adapter = self._find()
         except LinkError as error:
-            self._interrupted = True
-            if not self._cycling:
+            self._interrupted = True  # also a scan that is about to begin
+            if self._scanner is not None and not self._cycling:
                 self._tell(error)
         else:
             self._interrupted |= self._adapter is not None and adapter.path != self._adapter.path

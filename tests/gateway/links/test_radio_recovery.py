@@ -7,9 +7,12 @@ import pytest
 from bleak import BleakClient
 
 from gateway.links import ble, connection, radio_watch
+from gateway.links.air import Peer
 from gateway.links.radio import Radio as RadioLink
+from simulators.bluez.model import Characteristic, Service
 from simulators.bluez.systemd import Systemd
 from tests.gateway.links.radio_rig import (
+    LEVEL,
     Beacon,
     Links,
     Strap,
@@ -78,9 +81,10 @@ async def test_rule_02_the_scan_is_begun_anew_when_the_adapter_was_off(radio: Ra
         await site.flows()
 
 
-async def test_rule_02_off_and_soon_on(radio: Radio, site: Site) -> None:
+async def test_rule_02_off_and_on_in_one_moment(radio: Radio, site: Site, monkeypatch: Any) -> None:
+    monkeypatch.setattr(radio_watch, "QUIET", 45.0)
     radio.adapter.power_off()
-    await asyncio.sleep(0.002)
+    radio.adapter.objects.flush()
     radio.adapter.power_on()
     await until(lambda: not site.strap.connected)
     await site.flows()
@@ -106,6 +110,16 @@ async def test_rule_03_a_killed_bluetoothd_is_noticed(radio: Radio, site: Site) 
     await site.is_told("missing")
     await radio.bluez.start()
     await site.flows()
+
+
+async def test_rule_03_nothing_is_left_of_what_the_killed_one_told(radio: Radio, site: Site) -> None:
+    levels = Peer(site.strap.address), (LEVEL,)
+    assert len(await site.link.read_values(*levels)) == 1
+    radio.bluez.kill()
+    site.strap.services = [Service("180a", [Characteristic("2a29", ["read"])]), *site.strap.services]
+    await radio.bluez.start()
+    await site.flows()
+    assert data(await site.link.read_values(*levels)) == [b"\x5a"]
 
 
 async def test_rule_03_bleak_forgets(radio: Radio) -> None:

@@ -145,7 +145,7 @@ class Soak:
                 beacon.say(self.random.randbytes(8))
             case "power":
                 self.radio.adapter.power_off()
-                await asyncio.sleep(0.01)
+                self.radio.adapter.objects.flush()
                 self.radio.adapter.power_on()
             case "restart":
                 await self.radio.bluez.restart()
