@@ -63,14 +63,14 @@ def put(radio: Radio, file: Path, name: str, **settings: str) -> tuple[Sensor, T
 @pytest.mark.parametrize(
     ("name", "profile", "settings", "options", "wanted"),
     [
-        ("ble_tag", "ruuvi", {"every": "100ms"}, {}, "sequence"),
-        ("ble_sensor", "bthome", {"every": "80ms"}, {}, "temperature"),
-        ("ble_sensor", "bthome", {"every": "80ms", "bindkey": KEY}, {"bindkey_file": KEY}, "temperature"),
-        ("ble_strap", "heart_rate", {"every": "50ms"}, {}, "heart_rate"),
-        ("ble_strap", "heart_rate", {"every": "50ms", "contact": "unsupported", "heart_rate": "280"}, {}, "heart_rate"),
+        ("ble_tag", "ruuvi", {"every": "50ms"}, {}, "sequence"),
+        ("ble_sensor", "bthome", {"every": "50ms"}, {}, "temperature"),
+        ("ble_sensor", "bthome", {"every": "50ms", "bindkey": KEY}, {"bindkey_file": KEY}, "temperature"),
+        ("ble_strap", "heart_rate", {"every": "20ms"}, {}, "heart_rate"),
+        ("ble_strap", "heart_rate", {"every": "20ms", "contact": "unsupported", "heart_rate": "280"}, {}, "heart_rate"),
         ("ble_thermometer", "thermometer", {"every": "10s", "stored": "20"}, {}, "temperature"),
-        ("ble_uart", "uart", {"every": "30ms"}, {}, "temperature"),
-        ("ble_uart", "uart", {"every": "30ms", "microbit": "1", "dialect": "senml"}, {}, "temperature"),
+        ("ble_uart", "uart", {"every": "20ms"}, {}, "temperature"),
+        ("ble_uart", "uart", {"every": "20ms", "microbit": "1", "dialect": "senml"}, {}, "temperature"),
     ],
     ids=str,
 )
