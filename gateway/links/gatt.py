@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from gateway.errors import LinkError
 from gateway.links.air import Value
 from gateway.links.base import Told
-from gateway.links.ble import Characteristic, Client
+from gateway.links.ble import Characteristic, Client, drain
 from gateway.links.radio_ears import Bell, StreamEar, ValueEar
 
 ECHO = 1.0  # s in which what we read ourselves may come as a notification, too (findings/ble.md 6, rule 5)
@@ -31,7 +31,7 @@ class Session:
         self._bell, self._served, self._trace = bell, served, trace
         self._told: dict[int, list[ConnectedEar]] = {}  # by handle
         self._reading: tuple[int, list[bytes]] | None = None  # handle, and what it notified meanwhile
-        self._echo: tuple[int, bytes, float] | None = None  # handle, data, until when (loop time)
+        self._echoes: list[tuple[int, bytes, float]] = []  # handle, data, until when (loop time)
 
     def offers(self, ear: ConnectedEar) -> list[Characteristic]:
         """What the peer can send to this ear: chosen by UUID and property, never by the order it is listed in."""
@@ -101,10 +101,11 @@ class Session:
         try:
             data = await self._client.read(one.handle, within)
             self._tell(data)
+            drain()
             if data in early:
                 early.remove(data)
             elif self._reading is not None:
-                self._echo = (one.handle, data, asyncio.get_running_loop().time() + ECHO)
+                self._echoes.append((one.handle, data, asyncio.get_running_loop().time() + ECHO))
         finally:
             self._reading = None
             for other in early:
@@ -116,10 +117,13 @@ class Session:
         if self._reading is not None and self._reading[0] == one.handle:
             self._reading[1].append(data)
             return
-        if self._echo is not None and self._echo[:2] == (one.handle, data):
-            until, self._echo = self._echo[2], None
-            if asyncio.get_running_loop().time() < until:
-                return
+        if self._echoes:
+            now = asyncio.get_running_loop().time()
+            self._echoes = [echo for echo in self._echoes if now < echo[2]]
+            for echo in self._echoes:
+                if echo[:2] == (one.handle, data):
+                    self._echoes.remove(echo)
+                    return
         self._deliver(one, data)
 
     def _deliver(self, one: Characteristic, data: bytes) -> None:
