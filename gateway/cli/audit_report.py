@@ -85,6 +85,8 @@ def _tell_sums(audit: Audit, verdicts: list[tuple[tuple[str, str, str], Verdict]
     told = f"{found['dropped']} dropped and declared" + (f" ({why})" if why else "")
     untold = f"{found['at_risk']} at risk when a run was killed, {found['on_the_way']} on the way"
     print(f"missing   {told}, {untold}, {found['unexplained']} UNEXPLAINED")
+    if killed := sum(run.ended == "unclean" for run in audit.runs.values()):
+        print(f"killed    {plural(killed, 'run')}; samples younger than commit_every may be lost that nobody heard of")
     if found["before"]:
         print(f"before    {found['before']} may have passed before this audit listened, or while it was cut off")
     waiting = [

@@ -121,6 +121,7 @@ def test_several_gateways_and_how_their_runs_ended(tmp_path: Path, capsys: Capsy
         "pi-7 is offline, reason: lost",
         "pi-8 is online, holding samples in memory only, its clock not synchronised",
     ]
+    assert "killed    1 run; samples younger than commit_every may be lost that nobody heard of" in out
     assert [line.split()[:4] for line in out[3:5]] == [[G, R, "killed", D], ["pi-8", R, "over", D]]
     assert f"not told  how these runs ended; what is on the way of them may never come: pi-8 {R}" in out
 
