@@ -44,7 +44,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the recording")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--driver", metavar="NAME", help="a driver that need not be told anything, by name or path")
-    which.add_argument("--profile", metavar="NAME", help="a profile, by name or path")
+    which.add_argument("--profile", metavar="NAME", help="a profile; default: what a transcript's header names")
     parser.add_argument("--json", action="store_true", help="one JSON object a sample or refusal, the counts last")
 
 
