@@ -203,14 +203,14 @@ async def test_bytes_that_slowly_give_no_frame_are_told_when_it_would_be_silent(
 
 async def test_frames_that_never_tell_a_value_are_no_news(bench: Start, board: Callable[..., Board]) -> None:
     one = board()
-    numbers = await bench(one.path, silent_after=0.1)
+    numbers = await bench(one.path, silent_after=0.4)
     one.say(b"-\nt 20\n")
     await numbers.is_now("ok")
     while numbers.device.state == "ok":
         one.say(b"# boot\n")
         await asyncio.sleep(0.01)
     assert numbers.states[-1] == ("silent", "silent")
-    assert numbers.device.text == "nothing that tells a value for 0.1 s: `labgate tail board-1 --raw` shows what comes"
+    assert numbers.device.text == "nothing that tells a value for 0.4 s: `labgate tail board-1 --raw` shows what comes"
     one.say(b"t 21\n")
     await numbers.is_now("ok")
 
