@@ -165,6 +165,12 @@ class FakeBluez:
         self._timers.add(timer)
         return timer
 
+    def cancel(self, timer: asyncio.TimerHandle | None) -> None:
+        """Do not do it."""
+        if timer is not None:
+            timer.cancel()
+            self._timers.discard(timer)
+
     def spawn(self, work: Any, lasting: bool = False) -> asyncio.Task[None]:
         """Run a coroutine until it is done or, unless it is `lasting`, the daemon dies."""
         group: asyncio.TaskGroup | None = self._group

@@ -32,6 +32,7 @@ class Link:
         self._when_resolved: Callable[[], object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._disconnects: list[Call] = []
+        self._pause: asyncio.TimerHandle | None = None
 
     @property
     def connecting(self) -> bool:
@@ -119,9 +120,8 @@ class Link:
     def _stop_waiting(self) -> Done:
         assert self._waiting is not None
         done, self._waiting = self._waiting, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.device.adapter.bluez.cancel(self._timer)
+        self._timer = None
         return done
 
     def _resolve(self, peripheral: Peripheral) -> None:
@@ -169,7 +169,7 @@ class Link:
         self._disconnects.append(call)
         if len(self._disconnects) == 1:
             bluez = self.device.adapter.bluez
-            bluez.later(bluez.times.disconnect, self._disconnect)
+            self._pause = bluez.later(bluez.times.disconnect, self._disconnect)
 
     def _disconnect(self) -> None:
         if not self.up:
@@ -211,6 +211,8 @@ class Link:
             self._give_up(why)
 
     def _answer_disconnects(self) -> None:
+        self.device.adapter.bluez.cancel(self._pause)  # else it would end the next link
+        self._pause = None
         calls, self._disconnects = self._disconnects, []
         for call in calls:
             call.reply()

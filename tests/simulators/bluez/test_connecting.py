@@ -262,3 +262,17 @@ async def test_a_link_that_was_there_before_anybody(radio: Radio, it: Peripheral
     async with Watcher(radio.bus.address) as watcher:
         objects = await watcher.value("/", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
         assert objects[f"{HCI0}/{NAME}"][DEVICE]["Connected"] == Variant("b", True)
+
+
+async def test_a_disconnect_that_came_too_late_does_not_end_the_next_link(radio: Radio, it: Peripheral) -> None:
+    async with Watcher(radio.bus.address) as watcher:
+        path = await watcher.connect(STRAP)
+        asking = asyncio.ensure_future(watcher.value(path, DEVICE, "Disconnect"))
+        await until(lambda: radio.adapter.devices[STRAP].link._disconnects)
+        it.disconnect()
+        await asking  # at once
+        await watcher.value(path, DEVICE, "Connect")
+        later = asyncio.Event()
+        radio.bluez.later(2 * radio.bluez.times.disconnect, later.set)
+        await later.wait()
+        assert it.connected

@@ -67,7 +67,8 @@ class Driver:
                 pass
             finally:
                 with contextlib.suppress(BleakError, TimeoutError, EOFError, OSError):
-                    await client.disconnect()
+                    async with asyncio.timeout(1):  # without end after a connect that was cancelled early
+                        await client.disconnect()
 
 
 def fault(random: Random, strap: Strap) -> None:
