@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -221,6 +222,40 @@ def one_taken_away(record: Path, less: Path, run: str) -> None:
     rows = [json.loads(line) for line in found.stdout.splitlines()]
     (row,) = [row for row in rows if row.get("unexplained")]
     assert (row["run"], row["ranges"]["unexplained"]) == (run, [[min(seqs), max(seqs)]])
+
+
+def test_rows_that_vanish_from_the_file(
+    labgate_broker: Broker,
+    labgate_hub: Hub,
+    wire: Wire,
+    plant: Callable[[str], Gateway],
+    auditing: Callable[[str], Auditing],
+) -> None:
+    """A daemon with a bug: the audit names exactly what it lost, and nothing else."""
+    gateway = plant(wire.url)
+    at = gateway.command.index("gateway.cli")
+    gateway.command[at] = "tests.planted_daemon"
+    audit = auditing(labgate_broker.url)
+    with gateway:
+        wait_for(lambda: packs(labgate_hub) >= 5)
+        wire.cut()
+        wait_for(lambda: gateway.log.read_text().count("vanished") >= 3)
+        wire.mend()
+        wait_for(lambda: held(gateway) < 30)
+        assert gateway.stop() == 0
+        vanished = {int(seq) for seq in re.findall("vanished ([0-9]+)", gateway.log.read_text())}
+        gateway.up()  # it finds none of the rows of that run, and says that they are settled
+        wait_for(lambda: settled(labgate_hub) == 1)
+        assert gateway.stop() == 0
+    wait_for(lambda: audit.record.read_text().count("stopped") == 2)
+    code, (row, *_, total) = audit.end()
+    assert (code, row["ended"], row["settled"]) == (1, "clean", True)
+    found = {n for first, last in row["ranges"]["unexplained"] for n in range(first, last + 1)}
+    # What was in flight when it vanished from the file has come all the same.
+    records = (r for message in labgate_hub.messages("lab/pi-7/meter-1/data") for r in message)
+    lost = vanished - {r["seq"] for r in records if r.get("run") == row["run"]}
+    assert found == lost
+    assert total["sums"]["unexplained"] == len(lost) > 0
 
 
 def test_a_broker_that_dies(
