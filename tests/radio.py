@@ -43,12 +43,16 @@ class Radio:
 
 
 @pytest.fixture
-async def radio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Radio]:
+async def radio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> AsyncIterator[Radio]:
     """A host with one adapter that is on, DC:A6:32:01:02:03 = hci0. Disconnect takes 20 ms instead of 2 s.
 
-    No socket may be left when it ends.
+    No socket may be left when it ends, and nothing may have been raised where nobody catches it.
     """
     before = sockets()
+    raised: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: raised.append(told))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(BlueZFeatures, "_check_bluez_event", None)  # of another loop, if one was cancelled
     async with PrivateBus() as bus, FakeBluez(bus.address, seed=0) as bluez:
@@ -59,6 +63,9 @@ async def radio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         yield held
         await close_bleak()
     assert sockets() <= before
+    assert not [told for told in raised if "handle" in told], "in a call-back of the loop"
+    said = [record.getMessage() for record in caplog.get_records("call")]
+    assert not [text for text in said if "message handler raised" in text], "in a handler of messages"
 
 
 async def close_bleak() -> None:
