@@ -57,7 +57,7 @@ class Scanner:
     """The scan of one adapter. `heard` is told adverts only: no callbacks for other changes of a device (rule 13)."""
 
     def __init__(self, index: str, passive: bool, link: str, heard: Heard) -> None:
-        self._link, self._heard = link, heard
+        self._index, self._link, self._heard = index, link, heard
         self._states: dict[str, tuple[Any, ...]] = {}  # of devices, beside what they advertise
         self._rest: BusRest | None = None  # of the connection over which adverts come
         mode: Literal["active", "passive"] = "passive" if passive else "active"
@@ -69,6 +69,10 @@ class Scanner:
 
     async def start(self) -> None:
         """Begin. Raises LinkError."""
+        manager = _manager()
+        if manager is not None and manager._advertisement_callbacks.get(f"/org/bluez/{self._index}"):  # rule 1
+            text = f"another link uses {self._index}, too: link {self._link}; put all its devices on one link"
+            raise LinkError(text, "configuration")
         try:
             async with asyncio.timeout(SCAN_WITHIN):
                 await self._scanner.start()

@@ -97,13 +97,11 @@ class Watch:
         if not self._bluez.running:
             ble.forget()
         try:
-            adapter = self._find()
+            self._find()
         except LinkError as error:
             self._interrupted = True  # also a scan that is about to begin
             if self._scanner is not None and not self._cycling:
                 self._tell(error)
-        else:
-            self._interrupted |= self._adapter is not None and adapter.path != self._adapter.path
 
     def _find(self) -> AdapterInfo:
         """The adapter, on. Raises LinkError."""

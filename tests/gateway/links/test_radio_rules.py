@@ -69,6 +69,16 @@ async def test_rule_01_one_scan_for_all(radio: Radio, links: Links, calls: Count
     assert calls["StopDiscovery"] == 0  # it goes on while connections are made
 
 
+async def test_rule_01_a_second_link_to_the_adapter_is_told_so(radio: Radio, links: Links, calls: Counter[str]) -> None:
+    tag, first, second = Beacon(address()), links(), links()
+    radio.add(tag)
+    assert await heard(first, adverts(tag))
+    assert (await trouble(second, adverts(tag))).reason == "configuration"
+    assert calls["StartDiscovery"] == 1
+    await first.close()
+    assert await heard(second, adverts(tag))
+
+
 async def test_rule_04_each_value_comes_once_after_many_losses(radio: Radio, links: Links, monkeypatch: Any) -> None:
     monkeypatch.setattr(connection, "PAUSE", (0.01, 0.01))
     strap, link = Strap(address()), links()
