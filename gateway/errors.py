@@ -63,3 +63,7 @@ class DiskError(LabgateError):
     """The buffer's file cannot be opened, read or written just now."""
 
     reason: Reason = "permission"
+
+
+class UnusableError(DiskError):
+    """The buffer's file is damaged, or of another format: another try will not help, a new file will."""

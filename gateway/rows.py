@@ -46,6 +46,7 @@ class Commit:
 
     rows: list[Row] = field(default_factory=list)
     books: list[BookRow] = field(default_factory=list)  # whose kept, last or dropped changed, as they were then
+    origins: list[tuple[int, str]] = field(default_factory=list)  # new books, and their names
     delete_rows: list[int] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     delete_notes: list[int] = field(default_factory=list)
@@ -87,7 +88,7 @@ def to_disk(r: Row) -> Columns:
     assert r.body is not None
     told = (r.seq, r.stamp.wall, r.stamp.boot, int(r.stamp.synced), r.klass, r.size)
     body = compress(r.body)
-    return r.id, r.book, *told, body + _checksum(r.origin, told, body)
+    return r.id, r.book, *told, body + _seal(r.origin, _told(told), body)
 
 
 def from_disk(columns: Columns, origin: str) -> Row:
@@ -99,13 +100,27 @@ def from_disk(columns: Columns, origin: str) -> Row:
 
 def is_whole(columns: Columns, origin: str) -> bool:
     """Whether a row is as it was written."""
-    *told, stored = columns[2:]
-    return isinstance(stored, bytes) and stored[-4:] == _checksum(origin, tuple(told), stored[:-4])
+    return is_sealed(origin, _told(columns[2:-1]), columns[-1])
 
 
-def _checksum(origin: str, told: tuple[Any, ...], body: bytes) -> bytes:
-    """SQLite has none: a bit that turns on a worn card would make another value, or put it under another name."""
+def is_sealed(origin: str, told: Any, stored: Any) -> bool:
+    """The same of a row whose columns from seq to size are text with blanks between, as SQLite can make it fastest."""
+    if not isinstance(told, str) or not isinstance(stored, bytes):
+        return False
+    return stored[-4:] == _seal(origin, told, stored[:-4])
+
+
+def _told(columns: Columns) -> str:
+    return " ".join(map(str, columns))
+
+
+def _seal(origin: str, told: str, body: bytes) -> bytes:
     return zlib.crc32(body, zlib.crc32(f"{origin} {told}".encode())).to_bytes(4, "big")
+
+
+def checksum(*values: object) -> int:
+    """Of what a row says. SQLite has none: a bit that turns on a worn card would make another value of it."""
+    return zlib.crc32(repr(values).encode())
 
 
 def note(id_: int, gateway: str, run: str, **content: object) -> Note:

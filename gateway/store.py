@@ -13,31 +13,16 @@ from urllib.parse import quote
 
 import aiosqlite
 
-from gateway.errors import DiskError
+from gateway import schema
+from gateway.errors import DiskError, UnusableError
 from gateway.ledger import Book
 from gateway.lock import lock_file
-from gateway.rows import Commit, Found, Note, Row, from_disk, ranges, to_disk
-
-SCHEMA_MAJOR = 2  # 1 had rows without a checksum
-_SCHEMA = """
-CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE run(id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, run TEXT NOT NULL UNIQUE, boot TEXT NOT NULL,
-                 started INTEGER NOT NULL, state TEXT NOT NULL);
-CREATE TABLE book(id INTEGER PRIMARY KEY, run INTEGER NOT NULL, device TEXT NOT NULL, kept INTEGER NOT NULL DEFAULT 0,
-                  last INTEGER, dropped INTEGER NOT NULL DEFAULT 0, UNIQUE(run, device));
-CREATE TABLE sample(id INTEGER PRIMARY KEY, book INTEGER NOT NULL, seq INTEGER NOT NULL, wall INTEGER NOT NULL,
-                    boot INTEGER NOT NULL, synced INTEGER NOT NULL, class INTEGER NOT NULL, size INTEGER NOT NULL,
-                    body BLOB NOT NULL);
-CREATE TABLE note(id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, run TEXT NOT NULL, body BLOB NOT NULL);
-CREATE TABLE topic(topic TEXT PRIMARY KEY, device TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE aside(id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, run TEXT NOT NULL, device TEXT NOT NULL,
-                   seq INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
-"""
+from gateway.rows import Columns, Commit, Found, Note, Row, checksum, from_disk, is_sealed, ranges, to_disk
 
 _STORED = "length(body) + 40"  # bytes of a row on disk, about
+RESTART = "labgate sets it aside when it starts"
+_DAMAGED = ("not a database", "malformed", "decode to UTF-8", "no such table", "no such column", "raised exception")
 _TODO = {  # what SQLite says -> what to do about it
-    "not a database": "move it away, a new one is made",
-    "malformed": "move it away, a new one is made",
     "full": "make room on the disk",
     "readonly": "let this user write it, or remount the disk",
     "unable to open": "check the folder and its permissions",
@@ -68,14 +53,10 @@ class Store:
         store = cls(path, db, lock)
         try:
             async with _translated(path):
-                # Measured with rows of 100 readings (0.7 kB): 27 bytes written a reading, 31 on pages of 1 kB, of which
-                # each holds only one, and more on 4 kB. Freed pages are used again, so nothing is vacuumed.
-                await db.execute("PRAGMA page_size=2048")
+                await db.execute(schema.PAGE)
                 if await store._all("PRAGMA journal_mode=WAL") != [("wal",)]:
                     raise DiskError(f"{path} cannot have a write-ahead log there; put the buffer on a local disk")
-                await db.execute("PRAGMA synchronous=FULL")
-                await db.execute("PRAGMA wal_autocheckpoint=1000")
-                await db.execute("PRAGMA journal_size_limit=4000000")
+                await db.executescript(schema.SETTINGS)
                 await store._prepare(path)
         except BaseException:
             await store.close()
@@ -83,7 +64,7 @@ class Store:
         return store
 
     @classmethod
-    async def look(cls, path: Path) -> "Store":
+    async def look(cls, path: Path, checked: bool = True) -> "Store":
         """Open the file of a stopped gateway to read it; nothing in its folder changes. Raises DiskError."""
         # A clean stop leaves no write-ahead log. After a kill SQLite needs the index beside it, or makes a new one.
         log, index = (path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-shm"))
@@ -92,40 +73,53 @@ class Store:
             path.open("rb").close()  # says better than SQLite why it cannot
             store = cls(path, await aiosqlite.connect(f"file:{quote(os.fspath(path))}?mode=ro&{how}", uri=True), None)
         try:
-            async with _translated(path):
-                await store._check_version(path)
+            if checked:
+                async with _translated(path):
+                    await store._check_version(path)
         except BaseException:
             await store.close()
             raise
         return store
 
     async def _prepare(self, path: Path) -> None:
-        if not await self._all("SELECT 1 FROM sqlite_master WHERE name='meta'"):
-            version = f"INSERT INTO meta VALUES('major',{SCHEMA_MAJOR}),('minor',0);"
-            await self._db.executescript(f"BEGIN;{_SCHEMA}{version}COMMIT;")
+        if not await self._all("SELECT 1 FROM sqlite_master LIMIT 1"):
+            await self._db.executescript(schema.NEW)
         await self._check_version(path)
 
     async def _check_version(self, path: Path) -> None:
-        ((major,),) = await self._all("SELECT value FROM meta WHERE key='major'")
-        if major != SCHEMA_MAJOR:
-            raise DiskError(
-                f"{path} was written by another version (format {major}, ours is {SCHEMA_MAJOR}); move it away"
-            )
+        """It stands in two places: a bit that has turned must not make another version of it."""
+        told = {*await self._all("SELECT value FROM meta WHERE key='major'"), *await self._all("PRAGMA user_version")}
+        if (schema.MAJOR,) not in told:
+            other = f"is of another version (format {min(told)[0]}, ours is {schema.MAJOR})"
+            raise UnusableError(f"the buffer {path} {other}; {RESTART}")
+        if len(told) > 1:
+            raise UnusableError(f"the buffer {path} is damaged: its version is not as it was written; {RESTART}")
 
     async def found(self) -> Found:
-        """Read what the file holds: runs, books, notes and owned topics; samples are only counted."""
+        """Read what the file holds: runs, books, notes and owned topics; samples are only counted.
+
+        Raises UnusableError where any of it is not as it was written.
+        """
+        try:
+            return await self._found()
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            what = str(error) if isinstance(error, ValueError) else "its tables do not fit together"
+            raise UnusableError(f"the buffer {self._path} is damaged: {what}; {RESTART}") from error
+
+    async def _found(self) -> Found:
         async with _translated(self._path):
             runs = await self._all("SELECT id, gateway, run, boot, state FROM run ORDER BY id")
             names = {id_: (gateway, run) for id_, gateway, run, _, _ in runs}
             books: dict[int, Book] = {}
-            for id_, run_id, device, kept, last, dropped in await self._all("SELECT * FROM book"):
+            for id_, run_id, device, kept, last, dropped, told in await self._all("SELECT * FROM book"):
                 book = books[id_] = Book(*names[run_id], device, id_)
+                if told != checksum(kept, last, dropped):
+                    raise ValueError(f"the account of {device} is not as it was written")
                 book.kept, book.dropped, book.taken = kept, dropped, last or 0
                 self._origins[id_] = book.origin
-            held_bytes = 0
-            for book_id, count, size in await self._all("SELECT book, count(*), sum(size) FROM sample GROUP BY book"):
-                books[book_id].held = count
-                held_bytes += size
+            if dict(await self._all("SELECT * FROM origin")) != self._origins:
+                raise ValueError("it is not clear whose samples it holds")
+            held_bytes = await self._count(books)
             for book in books.values():
                 book.confirmed = max(book.taken - book.held - book.dropped, 0)
             for table in self._ids:
@@ -137,9 +131,24 @@ class Store:
                 boots={run: boot for _, _, run, boot, _ in runs},
                 books=books,
                 held_bytes=held_bytes,
-                notes=[Note(*row) for row in await self._all("SELECT * FROM note ORDER BY id")],
+                notes=[_note(row) for row in await self._all("SELECT * FROM note ORDER BY id")],
                 topics={row[0]: row[1] for row in await self._all("SELECT * FROM topic")},
             )
+
+    async def _count(self, books: dict[int, Book]) -> int:
+        """Count each book's samples; bytes of all. Every one is looked at, in SQLite's thread."""
+
+        def damaged(book: Any, told: Any, body: Any) -> bool:
+            return not is_sealed(self._origins.get(book, ""), told, body)
+
+        await self._db.create_function("damaged", 3, damaged)
+        if await self._all(f"SELECT 1 FROM sample WHERE damaged({schema.SEALED}) LIMIT 1"):  # noqa: S608 - ours
+            raise ValueError("samples are not as they were written")
+        held_bytes = 0
+        for book, count, size in await self._all("SELECT book, count(*), sum(size) FROM sample GROUP BY book"):
+            books[book].held = count
+            held_bytes += size
+        return held_bytes
 
     def highest(self, table: str) -> int:
         """The last id given out."""
@@ -168,11 +177,13 @@ class Store:
         many = self._db.executemany
         if c.books:
             await many(
-                "INSERT INTO book(id, run, device, kept, last, dropped) "
-                "VALUES(?, (SELECT id FROM run WHERE run=?), ?, ?, ?, ?) "
-                "ON CONFLICT(id) DO UPDATE SET kept=excluded.kept, last=excluded.last, dropped=excluded.dropped",
-                c.books,
+                "INSERT INTO book(id, run, device, kept, last, dropped, checksum) "
+                "VALUES(?, (SELECT id FROM run WHERE run=?), ?, ?, ?, ?, ?) ON CONFLICT(id) DO UPDATE "
+                "SET kept=excluded.kept, last=excluded.last, dropped=excluded.dropped, checksum=excluded.checksum",
+                [(*book, checksum(*book[3:])) for book in c.books],
             )
+        if c.origins:
+            await many("INSERT OR REPLACE INTO origin VALUES(?,?)", c.origins)
         if c.delete_rows:  # before the inserts: what they free is used again at once
             await many("DELETE FROM sample WHERE id BETWEEN ? AND ?", ranges(c.delete_rows))
         if c.rows:
@@ -183,12 +194,15 @@ class Store:
         if c.aside:
             await many("INSERT INTO aside(gateway, run, device, seq, reason, body) VALUES(?,?,?,?,?,?)", c.aside)
         if c.notes:
-            await many("INSERT INTO note VALUES(?,?,?,?)", [(n.id, n.gateway, n.run, n.body) for n in c.notes])
+            notes = [(n.id, n.gateway, n.run, n.body) for n in c.notes]
+            await many("INSERT INTO note VALUES(?,?,?,?,?)", [(*row, checksum(*row)) for row in notes])
         if c.delete_notes:
             await many("DELETE FROM note WHERE id=?", [(i,) for i in c.delete_notes])
         if c.run_states:
             await many("UPDATE run SET state=? WHERE run=?", [(state, run) for run, state in c.run_states])
         for run in c.forget_runs:
+            books = "SELECT id FROM book WHERE run=(SELECT id FROM run WHERE run=?)"
+            await self._db.execute(f"DELETE FROM origin WHERE id IN ({books})", (run,))  # noqa: S608 - ours
             await self._db.execute("DELETE FROM book WHERE run=(SELECT id FROM run WHERE run=?)", (run,))
             await self._db.execute("DELETE FROM run WHERE run=?", (run,))
         if c.topics:
@@ -199,47 +213,46 @@ class Store:
     async def rows(self, after: int, limit: int, without_books: Iterable[int] = ()) -> list[Row]:
         """Samples on disk, oldest first, behind row id `after`, none of the given books."""
         books = ",".join(str(int(b)) for b in without_books)
-        async with _translated(self._path):
-            found = await self._all(
-                f"SELECT * FROM sample WHERE id > ? AND book NOT IN ({books}) ORDER BY id LIMIT ?",  # noqa: S608 - ints
-                (after, limit),
-            )
-        return [from_disk(columns, self._origins.get(columns[1], "")) for columns in found]
+        sql = f"SELECT * FROM sample WHERE id > ? AND book NOT IN ({books}) ORDER BY id LIMIT ?"  # noqa: S608 - ints
+        return [from_disk(row, self._origins.get(row[1], "")) for row in await self.read(sql, (after, limit))]
 
-    async def droppable(self, klass: int, after: int, limit: int) -> list[tuple[int, int, int, int, int]]:
+    async def droppable(self, klass: int, after: int, limit: int) -> list[Columns]:
         """(id, book, seq, size, bytes on disk) of the oldest samples of a class behind row id `after`."""
         sql = f"SELECT id, book, seq, size, {_STORED} FROM sample WHERE class=? AND id>? ORDER BY id LIMIT ?"  # noqa: S608 - ours
-        async with _translated(self._path):
-            return [
-                (id_, book, seq, size, on_disk)
-                for id_, book, seq, size, on_disk in await self._all(sql, (klass, after, limit))
-            ]
+        return await self.read(sql, (klass, after, limit))
 
-    async def asides(self, after: int, limit: int) -> list[tuple[int, int]]:
+    async def asides(self, after: int, limit: int) -> list[Columns]:
         """(id, bytes on disk) of the oldest of what was set aside, behind an id."""
         sql = f"SELECT id, {_STORED} FROM aside WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608 - ours
-        async with _translated(self._path):
-            return [(id_, on_disk) for id_, on_disk in await self._all(sql, (after, limit))]
+        return await self.read(sql, (after, limit))
 
     async def stored(self, ids: list[int]) -> int:
         """Bytes on disk of these rows."""
         found = 0
-        async with _translated(self._path):
-            for span in ranges(ids):
-                ((size,),) = await self._all(f"SELECT sum({_STORED}) FROM sample WHERE id BETWEEN ? AND ?", span)  # noqa: S608 - ours
-                found += size or 0
+        for span in ranges(ids):
+            ((size,),) = await self.read(f"SELECT sum({_STORED}) FROM sample WHERE id BETWEEN ? AND ?", span)  # noqa: S608 - ours
+            found += size or 0
         return found
 
     async def oldest(self) -> int | None:
         """Wall time (ns) of the oldest sample on disk."""
+        return next((row[0] for row in await self.read("SELECT wall FROM sample ORDER BY id LIMIT 1")), None)
+
+    async def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Columns]:
+        """What a query gives."""
         async with _translated(self._path):
-            rows = await self._all("SELECT wall FROM sample ORDER BY id LIMIT 1")
-        return int(rows[0][0]) if rows else None
+            return await self._all(sql, parameters)
+
+    async def adopt(self, table: str, rows: list[Columns]) -> None:
+        """Rows of another file, as they are."""
+        if rows:
+            async with self._transaction():
+                places = ",".join("?" * len(rows[0]))
+                await self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES({places})", rows)
 
     async def space(self) -> tuple[int, int]:
         """Bytes of the file that hold something, and its size: freed pages are used again."""
-        async with _translated(self._path):
-            numbers = [(await self._all(f"PRAGMA {n}"))[0][0] for n in ("page_count", "freelist_count", "page_size")]
+        numbers = [(await self.read(f"PRAGMA {n}"))[0][0] for n in ("page_count", "freelist_count", "page_size")]
         pages, free, size = map(int, numbers)
         return (pages - free) * size, pages * size
 
@@ -249,10 +262,10 @@ class Store:
             with suppress(sqlite3.Error):  # nothing is open in it: a commit either happened or did not
                 await self._db.close()
         finally:
-            if self._lock is not None:
+            if self._lock:
                 self._lock.close()
 
-    async def _all(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    async def _all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Columns]:
         return [tuple(row) for row in await self._db.execute_fetchall(sql, parameters)]
 
     @asynccontextmanager
@@ -269,11 +282,19 @@ class Store:
                 raise
 
 
+def _note(row: Columns) -> Note:
+    if row[-1] == checksum(*row[:-1]):
+        return Note(*row[:-1])
+    raise ValueError(f"note {row[0]} is not as it was written")
+
+
 @asynccontextmanager
 async def _translated(path: Path) -> AsyncIterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
         what = getattr(error, "strerror", None) or str(error)
+        if any(said in what for said in _DAMAGED):
+            raise UnusableError(f"the buffer {path} is damaged: {what}; {RESTART}") from error
         todo = next((f"; {todo}" for said, todo in _TODO.items() if said in what), "")
         raise DiskError(f"the buffer {path} cannot be used: {what}{todo}") from error

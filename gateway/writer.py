@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway import salvage
 from gateway.buffer import Buffer, Held
 from gateway.errors import ConfigError, DiskError, LabgateError
 from gateway.limits import drop_over_limit
@@ -30,6 +31,8 @@ class Writer:
         self.previous: dict[str, object] | None = None  # the run before this one, for the status
         self.commit_seconds = 0.0  # how long the last commit took
         self.oldest: int | None = None  # as looked up last
+        self.set_aside: str | None = None  # what became of a damaged file
+        self._used = False  # the file, by this run
         self.changed: Callable[[], None] = lambda: None  # the application's: durable, or not any more
         self._buffer = buffer
         self._store: Store | None = None
@@ -137,9 +140,11 @@ class Writer:
 
     async def _open(self) -> Store:
         b = self._buffer
-        store = await Store.open(self.path)
+        store, found, said = await salvage.usable(self.path, not self._used)
+        if said is not None:
+            self.set_aside = said
+            log.error("%s", said)
         try:
-            found = await store.found()
             found.runs = [run for run in found.runs if run[1] != b.run]  # ours: a try that failed in the last moment
             began = time.monotonic()
             start = Commit(topics=[(t, d) for t, d in b.topics.items() if t not in found.topics])
@@ -153,7 +158,7 @@ class Writer:
         except BaseException:
             await store.close()
             raise
-        self._store = store
+        self._store, self._used = store, True
         b.old_books = found.books
         b.topics = found.topics | b.topics
         b.notes = {n.id: n for n in [*found.notes, *start.notes]}
@@ -174,7 +179,9 @@ class Writer:
             h.book.kept = max(h.book.kept, h.seq)
         books = {h.book for h in batch} | b.dropped.books() | set(b.books.values() if c.last else ())
         for book in books:
-            book.id = book.id or store.next_id("book")
+            if not book.id:
+                book.id = store.next_id("book")
+                c.origins.append((book.id, book.origin))
         c.books += [book.row(c.last) for book in books]
         declare_drops(store, b, c)
         c.rows = [

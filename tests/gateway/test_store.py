@@ -48,7 +48,7 @@ def book(device: str, id_: int, **numbers: int) -> Book:
 
 
 def books(*made: Book, last: bool = False) -> Commit:
-    return Commit(books=[b.row(last) for b in made], last=last)
+    return Commit(books=[b.row(last) for b in made], origins=[(b.id, b.origin) for b in made], last=last)
 
 
 @given(st.binary(max_size=3000))
@@ -242,7 +242,7 @@ async def test_a_lock_the_file_system_cannot_give_is_no_second_daemon(
 async def test_a_file_that_is_no_database(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(os.urandom(5000))
-    with pytest.raises(DiskError, match=r"buffer\.db cannot be used: file is not a database"):
+    with pytest.raises(DiskError, match=r"buffer\.db is damaged: file is not a database"):
         await Store.open(path)
     path.unlink()
     store = await Store.open(path)  # the lock was let go
@@ -259,7 +259,8 @@ async def test_a_file_of_a_later_version_is_left_alone(path: Path) -> None:
     await (await Store.open(path)).close()
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE meta SET value=9 WHERE key='major'")
-    with pytest.raises(DiskError, match=r"written by another version .* move it away"):
+        db.execute("PRAGMA user_version=9")
+    with pytest.raises(DiskError, match=r"is of another version \(format 9, ours is 2\)"):
         await Store.open(path)
 
 
