@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 REST = 0.04  # s between reads, at instants that all share; as gateway.links.radio_ears wakes who waits
+AT_ONCE = 16  # reads in one go at most: others have their turn
 
 
 class BusRest:
@@ -57,7 +58,9 @@ class BusRest:
         """Read now what has come already: before what follows from it is heard over another connection."""
         self._read()
         unread = bytearray(4)
-        while not self.bus._disconnected:
+        for _ in range(AT_ONCE):
+            if self.bus._disconnected:
+                return
             fcntl.ioctl(self.bus._fd, termios.FIONREAD, unread)
             if not any(unread):
                 return

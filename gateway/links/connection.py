@@ -217,8 +217,9 @@ class Connection:
             self.session = Session(client, found, shared.bell, served, shared.trace)
             try:
                 await self._serve(self.session)
-            except LinkError:
-                if not (slot.served and loop.time() < began + VISIT and shared.trouble is None):
+            except LinkError as error:
+                hung_up = error.reason == "network" and shared.trouble is None
+                if not (hung_up and slot.served and loop.time() < began + VISIT):
                     raise
         finally:
             self.session = None

@@ -50,7 +50,8 @@ class Watch:
         self._scanner: ble.Scanner | None = None
         self._trouble: LinkError | None = None
         self._interrupted = False  # what the scan was begun on has gone, or was off
-        self._cycling = False  # the adapter is off because we switched it off
+        self._cycling = False  # the adapter is being switched off and on
+        self._switched_off = False  # by us, and is not on again
         self._since = -math.inf  # loop time of the begin of the scan
         self._rung = 0  # of the ladder, the next
         self._climbs = 0  # of the whole ladder
@@ -210,21 +211,24 @@ class Watch:
         return 0.0
 
     async def _switch_off_and_on(self, adapter: AdapterInfo) -> None:
-        self._cycling = True
+        self._cycling = self._switched_off = True
         try:
             await self._bluez.set_powered(adapter, False)
+            await self._switch_on(adapter)
         except LinkError as error:
             log.warning("%s", error)
-        try:
-            await self._bluez.set_powered(adapter, True)
+        finally:
+            self._cycling = False
+
+    async def _switch_on(self, adapter: AdapterInfo) -> None:
+        """Raises LinkError."""
+        await self._bluez.set_powered(adapter, True)
+        self._switched_off = False
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SWITCHED_WITHIN):
                 while not self._bluez.find(adapter.address).powered:
                     self._stirred.clear()
                     await self._stirred.wait()
-        except (LinkError, TimeoutError) as error:
-            log.warning("link %s: adapter %s is not on again: %s", self._link, adapter.address, error)
-        finally:
-            self._cycling = False
 
     async def _restart_service(self) -> None:
         try:
@@ -253,7 +257,11 @@ class Watch:
         """There is no adapter, or no bluetoothd, or no bus: s until the next look."""
         self._tell(error)
         if self._bluez.running:
-            return None
+            if not self._switched_off or self._adapter is None:
+                return None
+            with contextlib.suppress(LinkError):  # what is told is that it is off
+                await self._switch_on(self._adapter)
+            return self._retry_pause()
         if self._retries > 1 and error.reason == "missing" and not self._revived:
             self._revived = True
             with contextlib.suppress(LinkError):  # what is told is that it does not run

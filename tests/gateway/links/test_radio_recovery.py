@@ -317,6 +317,24 @@ async def test_rule_18_an_adapter_whose_connections_live_is_not_switched_off(
     await asyncio.wait([beating])
 
 
+async def test_rule_18_what_we_switched_off_we_switch_on_again(radio: Radio, links: Links, done: list[str]) -> None:
+    tag, link = Beacon(address(), b"\x01"), links()
+    radio.add(tag)
+    assert await heard(link, adverts(tag))
+    radio.adapter.deaf, radio.adapter.healed_by, radio.adapter.blocked = True, "power", True
+    assert (await trouble(link, adverts(tag))).reason == "refused"
+    radio.adapter.blocked = False
+    assert await heard(link, adverts(tag))
+    assert done.count("off") == 1
+
+
+async def test_rule_18_what_others_switched_off_stays_off(radio: Radio, site: Site, done: list[str]) -> None:
+    radio.adapter.power_off()
+    await site.is_told("refused")
+    assert await site.link.frames("tag", adverts(site.tag), 1.0) == []
+    assert "on" not in done
+
+
 async def test_rule_18_a_scan_that_does_not_begin(radio: Radio, links: Links, done: list[str]) -> None:
     radio.adapter.start_in_progress = 3
     tag, link = Beacon(address()), links()
