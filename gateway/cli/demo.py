@@ -83,10 +83,10 @@ def run(args: Namespace) -> int:
             site["devices"][name] = device | {"link": f"to-{name}"}
         bus = None
         if find_program("dbus-daemon") is not None:
-            radio = stack.enter_context(Simulator(folder, "+".join(simulator for _, simulator, _ in ON_AIR)))
+            radio = stack.enter_context(Simulator(folder, "+".join(kind for _, kind, _ in ON_AIR)))
             bus, site["links"]["radio"] = radio.url, {"ble": radio.ready["adapter"]}
-            for (name, simulator, device), address in zip(ON_AIR, radio.ready["addresses"], strict=True):
-                print(f"{name:8} {simulator}, simulated, on the air as {address}")
+            for (name, kind, device), address in zip(ON_AIR, radio.ready["addresses"], strict=True):
+                print(f"{name:8} {kind}, simulated, on the air as {address}")
                 site["devices"][name] = device | {"link": "radio", "address": address}
         else:
             print("radio    left out: no dbus-daemon here; install dbus, or run make tools")
