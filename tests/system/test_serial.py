@@ -127,13 +127,28 @@ def test_cables_are_pulled_and_come_back_under_another_number(
             assert then == "ok" or text == f"{path} went away: link {name}; plug it in again"
     # What the board said while it was plugged in has come, in its order.
     end = time.time() - 1.0
-    given = [
-        line["value"]
-        for line in map(json.loads, board.truth.read_text().splitlines())
-        if line["name"] == "temperature" and line["t"] < end
-    ]
-    samples = labgate_hub.samples("board", len(given))
-    assert [sample["temperature"] for sample in samples] == given
+    given: list[list[float]] = []  # each time the port was open
+    before_that = 0.0
+    for line in map(json.loads, board.truth.read_text().splitlines()):
+        if line["name"] == "temperature" and line["t"] < end:
+            if line["t"] - before_that > PULLED / 2:
+                given.append([])
+            given[-1].append(line["value"])
+            before_that = line["t"]
+    may_miss = max(1, PULLS // 20)
+    samples = labgate_hub.samples("board", sum(map(len, given)) - may_miss)
+    heard = [sample["temperature"] for sample in samples]
+    missed = 0
+    for values in given:
+        come = heard[: len(values)]
+        if (
+            come != values[: len(come)]
+        ):  # opening a port empties its buffer, and on a busy machine takes longer than a line
+            missed += 1
+            come = heard[: len(values) - 1]
+            assert come == values[1 : 1 + len(come)]
+        del heard[: len(come)]
+    assert missed <= may_miss
 
 
 def descriptors(gateway: Gateway, ports: int) -> int:
