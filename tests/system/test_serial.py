@@ -141,9 +141,8 @@ def test_cables_are_pulled_and_come_back_under_another_number(
     missed = 0
     for values in given:
         come = heard[: len(values)]
-        if (
-            come != values[: len(come)]
-        ):  # opening a port empties its buffer, and on a busy machine takes longer than a line
+        # Opening a port empties its buffer, and on a busy machine takes longer than the board until its first line.
+        if come != values[: len(come)]:
             missed += 1
             come = heard[: len(values) - 1]
             assert come == values[1 : 1 + len(come)]
