@@ -205,7 +205,8 @@ class Watch:
                 await self._switch_off_and_on(adapter)
             case 2:
                 log.warning("link %s: a restart of bluetoothd is asked for, it hears nothing", self._link)
-                await self._restart_service()
+                if await self._restart_service():
+                    return STEP  # it is told when it goes and comes
             case _:
                 return self._give_up()
         return 0.0
@@ -230,11 +231,13 @@ class Watch:
                     self._stirred.clear()
                     await self._stirred.wait()
 
-    async def _restart_service(self) -> None:
+    async def _restart_service(self) -> bool:
         try:
             await self._bluez.restart_service()
         except LinkError as error:
             log.warning("%s", error)
+            return False
+        return True
 
     def _give_up(self) -> float:
         """Nothing has helped: say so; the scan is begun once more, and the ladder is climbed again much later."""
