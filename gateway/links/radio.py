@@ -130,6 +130,8 @@ class Radio:
             self._keep(connection)
 
     def _keep(self, connection: Connection) -> None:
+        if self._watch is not None:
+            self._watch.answer()
         self._tasks.append(background(f"link {self.name}, a connection", connection.keep))
 
     # -- what the watch says, and what it is asked ----------------------------------------------------------------

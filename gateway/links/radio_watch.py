@@ -56,13 +56,13 @@ class Watch:
         self._rung = 0  # of the ladder, the next
         self._climbs = 0  # of the whole ladder
         self._rests_until = -math.inf  # loop time until which the ladder is not climbed
+        self._answers: bool | None = None  # bluetoothd when a peer pairs (rule 16); None: it need not
         self._retries = 0
         self._revived = False  # a restart of bluetoothd was asked for since it ran last
 
     async def run(self) -> None:
         """For ever."""
         try:
-            await self._bluez.register_agent(quiet_agent(self._ours))
             while True:
                 self._stirred.clear()
                 pause = await self._step()
@@ -75,6 +75,12 @@ class Watch:
     async def _close(self) -> None:
         await self._stop()
         await self._bluez.close()
+
+    def answer(self) -> None:
+        """From now on there are peers that may want to be paired; who only hears adverts takes no agent from others."""
+        if self._answers is None:
+            self._answers = False
+            self._stirred.set()
 
     async def left_over(self, held: Container[str]) -> list[ble.BLEDevice]:
         """Devices that are connected and not `held` (rule 7)."""
@@ -138,6 +144,12 @@ class Watch:
             await self._stop()
             return await self._revive(error)
         self._adapter = adapter
+        if self._answers is False:
+            self._answers = True
+            try:
+                await self._bluez.register_agent(quiet_agent(self._ours))
+            except LinkError as error:
+                log.warning("%s", error)
         if self._scanner is None:
             return await self._start(adapter)
         heard = self._sightings.heard_at

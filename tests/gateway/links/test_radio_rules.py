@@ -393,6 +393,17 @@ async def test_rule_16_a_read_that_wants_encryption_pairs_or_is_refused(radio: R
         assert lock.bonded == paired
 
 
+async def test_rule_16_who_only_hears_adverts_takes_no_agent_from_others(
+    radio: Radio, links: Links, calls: Counter[str]
+) -> None:
+    tag, strap, link = Beacon(address()), Strap(address()), links()
+    radio.add(tag, strap)
+    assert await heard(link, adverts(tag))
+    assert calls["RegisterAgent"] == 0
+    await connected(link, pulses(strap), strap, "strap")
+    assert calls["RegisterAgent"] == 1
+
+
 def test_rule_20_one_loop_for_all() -> None:
     """No link starts a loop of its own, or takes work out of the one there is."""
     for path in Path(ble.__file__).parent.glob("*.py"):
