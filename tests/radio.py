@@ -16,8 +16,9 @@ from bleak import AdvertisementData, BleakScanner, BLEDevice
 from bleak.backends.bluezdbus import manager
 from bleak.backends.bluezdbus.version import BlueZFeatures
 
-from simulators.bluez import FakeBluez, PrivateBus
 from simulators.bluez.adapter import Adapter
+from simulators.bluez.bluetoothd import FakeBluez
+from simulators.bluez.bus import PrivateBus
 from simulators.bluez.model import Peripheral
 
 ADAPTER = "DC:A6:32:01:02:03"

@@ -1,6 +1,5 @@
-"""A bluetoothd of our own on a private bus: adapters, peripherals within their reach, and what goes wrong with them."""
+"""A bluetoothd of our own on a private bus: adapters, peripherals within their reach, and what goes wrong with them.
 
-from simulators.bluez.bluetoothd import FakeBluez
-from simulators.bluez.bus import PrivateBus
-
-__all__ = ["FakeBluez", "PrivateBus"]
+`bus.PrivateBus` and `bluetoothd.FakeBluez` are the host, `model.Peripheral` is a device; `systemd.Systemd` restarts the
+host. Nothing is imported here: who only describes a device needs no D-Bus.
+"""

@@ -15,7 +15,8 @@ from gateway.config_ble import BleLinkConfig
 from gateway.errors import LinkError
 from gateway.links.air import Adverts, Peer
 from gateway.links.radio import Radio
-from simulators.bluez import FakeBluez, PrivateBus
+from simulators.bluez.bluetoothd import FakeBluez
+from simulators.bluez.bus import PrivateBus
 from simulators.bluez.model import Peripheral
 from tests.radio import ADAPTER
 

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from dbus_fast import Message, Variant
 
-from simulators.bluez import FakeBluez, PrivateBus
+from simulators.bluez.bluetoothd import FakeBluez
+from simulators.bluez.bus import PrivateBus
 from simulators.bluez.model import Characteristic, Peripheral, Service
 from simulators.bluez.systemd import MANAGER, NAME, PATH, Systemd
 from tests.radio import Radio, descriptors, until

@@ -1,7 +1,10 @@
 """Peripherals without a host: adverts, handles, permissions, call-backs. No D-Bus is near."""
 
 import asyncio
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -207,3 +210,8 @@ async def test_two_hosts_hear_it_and_one_has_its_link() -> None:
     assert device.happened == ["start", "advert", "connect", "disconnect"]
     device.take_off(one)
     assert device.happened[-1] == "stop"
+
+
+def test_a_device_is_described_without_dbus() -> None:
+    source = "import sys, simulators.bluez.model; assert not {'dbus_fast', 'bleak'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", source], check=True, cwd=Path(__file__).parents[3])
