@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from beacons import Beacons
 from boards import Boards, LabelledBoards
 from figure import Figure
 from rig import SECOND, Rig, Setup, machine, now, rig
@@ -111,6 +112,17 @@ def lines(long: bool) -> Iterator[Figure]:
         yield Figure(
             f"{name}, memory grown", grown / 1024, "MB", None, f"in {w.seconds:.0f} s, from {before / 1024:.1f}"
         )
+
+
+def adverts(long: bool) -> Iterator[Figure]:
+    """50 tags that advertise 10 times a second."""
+    with rig(Setup(devices=50), Beacons) as r:
+        running(r, 5)
+        heard = r.adverts()
+        w = watch(r, 300 if long else 20)
+        heard = r.adverts() - heard
+    note = f"{heard / w.seconds:,.0f} adverts a second, {w.samples / w.seconds:.0f} of them samples; {w.told()}"
+    yield Figure("adverts", w.cpu["daemon"] / heard * 1e6, "us/advert", 60.0, note)
 
 
 def latency(long: bool) -> Iterator[Figure]:
@@ -249,5 +261,5 @@ def _back(what: str, listened: int, r: Rig, away: float) -> Iterator[Figure]:
 
 
 CASES: dict[str, Case] = {
-    case.__name__: case for case in (cpu10, cpu1, lines, latency, disk, memory, start, idle, highest, outage)
+    case.__name__: case for case in (cpu10, cpu1, lines, adverts, latency, disk, memory, start, idle, highest, outage)
 }

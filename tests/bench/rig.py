@@ -36,8 +36,8 @@ def machine() -> float:
 class Process:
     """One child. Says and is asked lines of JSON, if it is one that does."""
 
-    def __init__(self, *command: str | Path, log: Path | None = None) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    def __init__(self, *command: str | Path, log: Path | None = None, more: dict[str, str] | None = None) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(more or {})}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling at each start is not what is measured
         with contextlib.ExitStack() as stack:
             errors = stack.enter_context(log.open("ab")) if log else None
@@ -150,6 +150,7 @@ class Rig:
         self.broker = Broker(folder)
         self.hub: Process | None = None
         self.daemon: Process | None = None
+        self.environment: dict[str, str] = {}  # of the daemon, beside ours
         self._truth = folder / "truth.jsonl"
         command = [
             sys.executable,
@@ -161,7 +162,7 @@ class Rig:
             "--json",
         ]
         self.devices = Process(*command, *["--truth", str(self._truth)] * setup.truth)
-        ready = self.devices.line()
+        self.ready = ready = self.devices.line()
         self.urls: list[str] = ready.get("urls") or [ready["url"]]
         self.site = self._write_site()
 
@@ -207,7 +208,7 @@ class Rig:
         script = Path(sys.executable).with_name("labgate")
         program = [script] if script.exists() else [sys.executable, "-m", "gateway.cli"]
         arguments = ["-c", self.site, "run", "--socket", self.folder / "control.sock"]
-        self.daemon = Process(*program, *arguments, log=self.folder / "daemon.log")
+        self.daemon = Process(*program, *arguments, log=self.folder / "daemon.log", more=self.environment)
         return self.daemon
 
     def report(self) -> dict[str, Any]:
