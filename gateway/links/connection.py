@@ -139,9 +139,9 @@ class Connection:
             try:
                 await self._visit()
             except LinkError as error:
-                if self._shared.trouble is not None:  # that is told, by others
-                    await asyncio.sleep(PAUSE[0])
-                    continue
+                trouble = self._shared.trouble
+                if trouble is not None and trouble.reason != "silent":
+                    continue  # told by others, and nobody is found before it is over
                 if error.reason == "silent":  # it is waited for (rule 11)
                     continue
                 self.tell(error)

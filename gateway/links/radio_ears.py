@@ -9,7 +9,7 @@ from gateway.links.air import Advert, Adverts, OnAir, Stream, Value, Values
 from gateway.links.ear import Ear
 
 KEPT = 4096  # frames that wait for who listens; of more the oldest are passed over
-AGAIN = 10.0  # s after which a trouble that lasts is told again
+AGAIN = 5.0  # s after which a trouble that lasts is told again
 # s between wake-ups of those who wait: what many beacons send is taken together, as gateway.links.serial does
 REST = 0.04
 
