@@ -62,17 +62,16 @@ def held_row(samples: int, size: int, oldest: int | None, lasts: float | None) -
 def sample_row(device: str, wall_ns: int, readings: list[Reading]) -> dict[str, Any]:
     """A sample for people and programs: {"device", "time", "readings": {name: {"value", "unit"}}}.
 
-    Several values of one name, each of a time of its own, are a list.
+    A series, of which each value has a time of its own, is a list.
     """
     values: dict[str, dict[str, Any]] = {}
     for r in readings:
         if isinstance(r.value, float) and not math.isfinite(r.value):
             continue  # what is not available is left out
-        if r.name not in values:
-            values[r.name] = {"value": r.value, "unit": r.unit}
+        if r.is_offset:
+            values.setdefault(r.name, {"value": [], "unit": r.unit})["value"].append(r.value)
         else:
-            before = values[r.name]["value"]
-            values[r.name]["value"] = [*(before if isinstance(before, list) else [before]), r.value]
+            values[r.name] = {"value": r.value, "unit": r.unit}
     return {"device": device, "time": payload.iso_time(wall_ns), "readings": values}
 
 

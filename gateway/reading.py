@@ -11,6 +11,7 @@ Class = Literal["alarm", "normal", "bulk"]
 
 
 # A reading is its own SenML record, so a whole poll of plain numbers is encoded in one call (see payload.py).
+_ABSOLUTE = 2**28  # s; below it a time is relative (RFC 8428, section 4.5.3)
 _SENML = {"name": "n", "value": "v", "unit": "u", "quality": "q", "at": "t"}
 
 
@@ -27,6 +28,11 @@ class Reading(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename=
     unit: str | None = None
     quality: Quality = "good"
     at: float | None = None
+
+    @property
+    def is_offset(self) -> bool:
+        """Whether `at` is relative to the sample: one value of a series."""
+        return self.at is not None and abs(self.at) < _ABSOLUTE
 
 
 class Quantity(msgspec.Struct, frozen=True, gc=False):

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from gateway.errors import DecodeError
 from gateway.reading import Reading, Sample, Stamp
 
-ABSOLUTE = 2**28  # s; below it a time is relative (RFC 8428, section 4.5.3)
 REMEMBERED = 256  # records of a device, which may tell them again
 
 
@@ -25,7 +24,7 @@ class StatedTimes:
         groups: dict[float, list[Reading]] = {}
         at_once: list[Reading] = []
         for r in readings:
-            if r.at is None or -ABSOLUTE < r.at < ABSOLUTE:
+            if r.at is None or r.is_offset:
                 at_once.append(r)
             elif math.isfinite(r.at) and r.at > 0:
                 groups.setdefault(r.at, []).append(Reading(r.name, r.value, r.unit, r.quality))

@@ -83,7 +83,8 @@ def _codec(name: str) -> Decode | None:
 
 
 def named(readings: Iterable[Reading]) -> dict[str, dict[str, Any]]:
-    """Readings by name; what is not available is left out, several values of one quantity are a list.
+    """Readings by name; what is not available is left out, several values of one quantity are a list, also where there
+    is but one of what comes as a series.
 
     Those in another unit are told apart: name.2.
     """
@@ -96,7 +97,10 @@ def named(readings: Iterable[Reading]) -> dict[str, dict[str, Any]]:
                 name = f"{reading.name}.{n}"
             several.setdefault(name, []).append(reading)
     return {
-        name: {"value": one[0].value if len(one) == 1 else [r.value for r in one], "unit": one[0].unit}
+        name: {
+            "value": one[0].value if len(one) == 1 and not one[0].is_offset else [r.value for r in one],
+            "unit": one[0].unit,
+        }
         for name, one in several.items()
     }
 

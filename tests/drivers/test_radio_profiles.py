@@ -99,7 +99,7 @@ def test_profile_decodes_its_vectors(name: str, vector: dict[str, Any]) -> None:
     for key, told in vector["expected"].items():
         if told["value"] is None:
             assert key not in found
-        elif isinstance(told["value"], str | bool):
+        elif isinstance(told["value"], str | bool | list):
             assert found[key] == {"value": told["value"], "unit": told.get("unit")}
         else:
             assert found[key]["unit"] == told.get("unit")
