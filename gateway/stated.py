@@ -6,6 +6,7 @@ from collections import OrderedDict
 from gateway.errors import DecodeError
 from gateway.reading import Reading, Sample, Stamp
 
+AHEAD = 86_400 * 10**9  # ns; who states a later time than this from now has a wrong clock
 REMEMBERED = 256  # records of a device, which may tell them again
 
 
@@ -19,13 +20,14 @@ class StatedTimes:
     def samples(self, device: str, readings: list[Reading], now: Stamp) -> list[Sample]:
         """What was received now, as samples, oldest first: one for each stated time, one for what states none.
 
-        No two share a time. A record that was told before is left out. Raises DecodeError for what is no time.
+        No two share a time. A record that was told before is left out. A time far ahead of ours is not believed.
+        Raises DecodeError for what is no time.
         """
         groups: dict[float, list[Reading]] = {}
         at_once: list[Reading] = []
         for r in readings:
-            if r.at is None or r.is_offset:
-                at_once.append(r)
+            if r.at is None or r.is_offset or (now.synced and now.wall + AHEAD < r.at * 1e9 < math.inf):
+                at_once.append(r if r.at is None or r.is_offset else Reading(r.name, r.value, r.unit, r.quality))
             elif math.isfinite(r.at) and r.at > 0:
                 groups.setdefault(r.at, []).append(Reading(r.name, r.value, r.unit, r.quality))
             else:

@@ -78,6 +78,15 @@ def test_a_record_told_again_is_no_sample_and_another_one_of_that_time_has_a_tim
     assert walls == [int(MONDAY * 1e9), int(MONDAY * 1e9) + 1000]  # a microsecond, the resolution of bt
 
 
+def test_a_clock_that_is_far_ahead_is_not_believed_by_one_that_can_be_trusted() -> None:
+    ahead = NOW.wall / 1e9 + 90_000
+    (sample,) = of(Reading("t", 36.6, "Cel", at=ahead))
+    assert (sample.stamp, sample.received) == (NOW, None)
+    assert "t" not in sent(sample)[0]
+    (sample,) = of(Reading("t", 36.6, "Cel", at=ahead), now=Stamp(NOW.wall, NOW.boot, False))
+    assert sample.received is not None  # who knows which of the two is wrong
+
+
 def test_what_is_remembered_is_bounded() -> None:
     times = StatedTimes()
     for n in range(2 * REMEMBERED):
