@@ -29,7 +29,8 @@ class Link:
         self.pending: dict[Call, Done] = {}  # operations that wait for an answer of the peripheral
         self._waiting: Done | None = None  # who wants it to come up
         self._to_resolve = True
-        self._when_resolved: Callable[[], object] | None = None
+        self._when_resolved: Done | None = None
+        self._finding: asyncio.TimerHandle | None = None  # of services
         self._timer: asyncio.TimerHandle | None = None
         self._disconnects: list[Call] = []
         self._pause: asyncio.TimerHandle | None = None
@@ -93,8 +94,8 @@ class Link:
         done = self._stop_waiting()
         self.up = True
         self.device.temporary = False
-        peripheral.link_up(adapter)
         self.device.put("Connected", Variant("b", True))
+        peripheral.link_up(adapter)
         if peripheral.faults.lost_at_once:
             peripheral.faults.lost_at_once -= 1
             adapter.objects.flush()
@@ -107,12 +108,13 @@ class Link:
         if self._to_resolve:
             self.resolve()
 
-    def resolve(self, done: Callable[[], object] | None = None) -> None:
-        """Find the services, with a link that is up; `done` is told when that is done."""
+    def resolve(self, done: Done | None = None) -> None:
+        """Find the services, with a link that is up; `done` is told when that is done, or the link is lost."""
         peripheral = self.device.peripheral
         if peripheral is not None:
             self._when_resolved = done
-            self.device.adapter.bluez.later(peripheral.faults.delays.get("resolve", 0.0), self._resolve, peripheral)
+            delay = peripheral.faults.delays.get("resolve", 0.0)
+            self._finding = self.device.adapter.bluez.later(delay, self._resolve, peripheral)
 
     def _give_up(self, why: RefusedError) -> None:
         self._stop_waiting()(why)
@@ -130,7 +132,8 @@ class Link:
             return
         if peripheral.faults.resolves_early:
             self._say_resolved(peripheral)
-            self.device.adapter.bluez.later(self.device.adapter.bluez.times.late_objects, self._show, peripheral)
+            bluez = self.device.adapter.bluez
+            self._finding = bluez.later(bluez.times.late_objects, self._show, peripheral)
         else:
             self._show(peripheral)
             self._say_resolved(peripheral)
@@ -149,9 +152,12 @@ class Link:
         self.resolved = True
         self.device.add_uuids(tuple(service.uuid for service in peripheral.table))
         self.device.put("ServicesResolved", Variant("b", True))
+        self._tell_resolved(None)
+
+    def _tell_resolved(self, error: RefusedError | None) -> None:
         done, self._when_resolved = self._when_resolved, None
         if done is not None:
-            done()
+            done(error)
 
     def hide_services(self) -> None:
         """Remove the objects of its services, and forget them."""
@@ -220,6 +226,7 @@ class Link:
     def _end_operations(self) -> None:
         if self.table is not None:
             self.table.disconnected()
+        self._tell_resolved(failed(faults.ABORTED_BY_REMOTE))
         self.device.adapter.bluez.pairing.link_lost(self.device)
         for done in list(self.pending.values()):
             done(failed("Operation failed with ATT error: 0x0e"))
@@ -230,6 +237,8 @@ class Link:
 
     def _gone(self) -> None:
         self.up = False
+        self._when_resolved = None
+        self.device.adapter.bluez.cancel(self._finding)  # else it would be of the next link
         peripheral = self.device.peripheral
         if peripheral is not None and peripheral.link is self.device.adapter:
             peripheral.link_down()

@@ -140,7 +140,7 @@ class Pairings:
             if error is not None or was_up:
                 call.finish(error)
             else:
-                device.link.resolve(call.reply)
+                device.link.resolve(call.finish)
 
         def linked(error: RefusedError | None) -> None:
             if error is not None:

@@ -276,3 +276,26 @@ async def test_a_disconnect_that_came_too_late_does_not_end_the_next_link(radio:
         radio.bluez.later(2 * radio.bluez.times.disconnect, later.set)
         await later.wait()
         assert it.connected
+
+
+async def test_services_of_a_link_that_was_lost_are_not_those_of_the_next(radio: Radio, it: Peripheral) -> None:
+    async with Watcher(radio.bus.address) as watcher:
+        path = await watcher.find(STRAP)
+        it.faults.delays["resolve"] = 0.05
+        await watcher.value(path, DEVICE, "Connect")
+        it.disconnect()
+        begun = asyncio.get_running_loop().time()
+        it.faults.delays["resolve"] = 0.2
+        await watcher.value(path, DEVICE, "Connect")
+        await watcher.heard("ServicesResolved", True)
+        assert asyncio.get_running_loop().time() - begun >= 0.2
+
+
+async def test_a_device_may_hang_up_as_soon_as_it_is_connected(radio: Radio, it: Peripheral) -> None:
+    it.on_connect = it.disconnect
+    async with Watcher(radio.bus.address) as watcher:
+        path = await watcher.find(STRAP)
+        await watcher.call(path, DEVICE, "Connect")
+        await watcher.heard("Connected", False)
+        assert not it.connected
+        assert not radio.adapter.devices[STRAP].link.up

@@ -266,3 +266,15 @@ async def test_agents_come_and_go(radio: Radio, client: Watcher) -> None:
     agent.asked.clear()
     await radio.bluez.stop()
     await until(lambda: agent.asked == [("Release",)])
+
+
+async def test_a_link_lost_before_services_are_found_ends_pair(
+    client: Watcher, scale: Callable[..., Peripheral]
+) -> None:
+    it = scale(Pairing())
+    it.faults.never_resolves = True
+    path = await client.find(SCALE)
+    asking = asyncio.ensure_future(client.refusal(path, DEVICE, "Pair"))
+    await until(lambda: it.bonded)
+    it.disconnect()
+    assert await asking == ("org.bluez.Error.Failed", "le-connection-abort-by-remote")
