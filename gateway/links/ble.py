@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import bleak
 import bleak.backends.bluezdbus.manager as bluez_manager
 import msgspec
-from bleak.args.bluez import BlueZScannerArgs, OrPattern
+from bleak.args.bluez import BlueZDiscoveryFilters, BlueZScannerArgs, OrPattern
 from bleak.assigned_numbers import AdvertisementDataType
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
@@ -40,6 +40,8 @@ _MARGIN = 3.0  # s bleak has to clean up when its own limit is over
 _LOST = (BleakError, OSError, EOFError, AssertionError, KeyError)
 _FLAGS = (b"\x02", b"\x06", b"\x1a")  # of AD type 1, as most devices send them: a passive scan asks for them (rule 14)
 
+logging.getLogger("bleak").setLevel(logging.ERROR)  # what it warns of is a state of ours, told once and better
+
 Heard = Callable[[BLEDevice, Sent], None]
 
 
@@ -61,8 +63,10 @@ class Scanner:
         self._states: dict[str, tuple[Any, ...]] = {}  # of devices, beside what they advertise
         self._rest: BusRest | None = None  # of the connection over which adverts come
         mode: Literal["active", "passive"] = "passive" if passive else "active"
-        # DuplicateData: an unchanged beacon is told once only by newer bluetoothd without it (rule 13).
-        args: BlueZScannerArgs = {"adapter": index, "filters": {"Transport": "le", "DuplicateData": True}}
+        # What has not changed is told once only, by bluetoothd after 5.87, but for these two (rule 13): DuplicateData
+        # of what carries data, and a limit of RSSI, here the lowest there is, of all others (bluez/bluez#2314).
+        filters: BlueZDiscoveryFilters = {"Transport": "le", "DuplicateData": True, "RSSI": -127}
+        args: BlueZScannerArgs = {"adapter": index, "filters": filters}
         if passive:
             args["or_patterns"] = [OrPattern(0, AdvertisementDataType.FLAGS, flags) for flags in _FLAGS]
         self._scanner = bleak.BleakScanner(self._came, scanning_mode=mode, bluez=args)
@@ -242,16 +246,6 @@ def _rest_of_bus() -> BusRest:
     if rest is None or rest.bus is not bus:
         rest = _rests[loop] = BusRest(bus)
     return rest
-
-
-class _ForgottenOnPurpose(logging.Filter):
-    """Keeps bleak from warning of the loss of a bus that was closed here."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("D-Bus connection to BlueZ was lost (None)")
-
-
-bluez_manager.logger.addFilter(_ForgottenOnPurpose())
 
 
 def _refuse(error: BaseException, what: str, limit: float, address: str) -> NoReturn:

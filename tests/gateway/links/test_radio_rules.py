@@ -356,6 +356,20 @@ async def test_rule_13_an_unchanged_beacon_is_still_there(radio: Radio, links: L
     await until(lambda: link.counts("ear")["repeats"] >= 5)
 
 
+async def test_rule_13_a_peer_that_advertises_no_data_is_still_there(
+    radio: Radio, links: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    radio.bluez.quiet_rssi = True
+    monkeypatch.setattr(connection, "PAUSE", (0.0, 0.0))
+    strap, link = Strap(address()), links()
+    radio.add(strap)
+    await heard(link, Adverts(Peer(strap.address)), ear="air")
+    for _ in range(2):  # it is heard anew after each connection
+        await connected(link, pulses(strap), strap)
+        strap.disconnect()
+        await until(lambda: not strap.connected)
+
+
 async def test_rule_14_passive_where_bluetoothd_can(radio: Radio, links: Links, calls: Counter[str]) -> None:
     tag, link = Beacon(address()), links(passive=True)
     radio.add(tag)
