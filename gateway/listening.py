@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.driver import Listener, link_shape
 from gateway.errors import DecodeError, LabgateError, LinkError
 from gateway.links.base import RadioLink, SerialLink
-from gateway.links.framing import Fixed
+from gateway.links.framing import longest_frame
 from gateway.problem import one_line
 from gateway.reading import Reading
 
@@ -20,8 +20,6 @@ log = logging.getLogger("labgate.listening")
 AGAIN = 0.5  # s until a line that is not there is opened again
 TOGETHER = 50  # frames before others have their turn
 NONSENSE = 3  # frames in a row that make no sense, after which that is the device's state
-LOOK = 2.5  # s between looks at bytes that come and are in no frame
-NOISE = 64  # of such bytes say nothing of a device, however short its frames are
 SILENT_AFTER = 30.0  # s, at least, unless said
 INTERVALS = 10  # of the interval seen, unless said
 READ_WITHIN = 15.0  # s that `labgate read` waits for a device that speaks when it likes
@@ -52,10 +50,8 @@ class Ear:
         """Take samples for ever. A line that is not there is opened again; nothing is said twice."""
         loop, device = asyncio.get_running_loop(), self.device
         self._news = loop.time()
-        every = LOOK if self._unframed.possible else math.inf
-        look = self._news + every
         while True:
-            until = min(look, self._news + self._silent_after()) if self._newest is None else self._due
+            until = self._news + self._silent_after() if self._newest is None else self._due
             try:
                 frames = await self.link.frames(device.name, self.driver.hear, max(until - loop.time(), 0.0))
             except LinkError as error:
@@ -75,9 +71,8 @@ class Ear:
                     await asyncio.sleep(0)
             if self._newest is not None and loop.time() >= self._due:
                 self._take(self._newest, loop.time())
-            if (now := loop.time()) >= look or now >= self._news + self._silent_after():
-                look = now + every
-                self._look(now)
+            if not frames or loop.time() >= self._news + self._silent_after():
+                self._look(loop.time())
 
     def _look(self, now: float) -> None:
         """Say what is wrong where bytes come and no frame, frames and no value, or nothing at all."""
@@ -179,9 +174,7 @@ class _Unframed:
         self._device, self._link, self._ear = device, link, ear
         self._radio = link_shape(type(driver)) is RadioLink
         framings = driver.hear if isinstance(driver.hear, tuple) else getattr(driver.hear, "framings", ())
-        longest = (framing.size if isinstance(framing, Fixed) else framing.longest for framing in framings)
-        self._limit = max(longest, default=math.inf)
-        self.possible = bool(framings)  # adverts and values are whole as they come
+        self._limit = longest_frame(framings) if framings else math.inf  # adverts and values are whole as they come
         self._from = 0  # as counted by the link
 
     def look(self) -> DecodeError | None:
@@ -190,7 +183,7 @@ class _Unframed:
         if self.framed:
             self.framed, self._from = 0, skipped
         came = skipped - self._from
-        if came <= max(self._limit, NOISE):
+        if came <= self._limit:
             return None
         self._from = skipped
         return DecodeError(f"{came} bytes came and no frame is in them: {self._advice}")
@@ -229,7 +222,7 @@ async def next_readings(device: "Device", driver: Listener, link: SerialLink | R
     heard, nonsense = 0, 0  # frames; those in a row that make no sense
     try:
         while nonsense < NONSENSE and (wait := until - loop.time()) > 0:
-            frames = await link.frames(ear, driver.hear, min(wait, LOOK))
+            frames = await link.frames(ear, driver.hear, wait)
             heard += len(frames)
             for frame in frames:
                 try:

@@ -48,7 +48,8 @@ class SerialLink(Link, Protocol):
     async def frames(self, ear: str, framings: tuple[Framing, ...], within: float) -> list[bytes]:
         """Frames heard since the last time this ear was asked for, oldest first; each listener has its own.
 
-        Waits for the first at most `within` s; then there are none. Raises LinkError.
+        Waits for the first at most `within` s; then there are none, and also when so much has come that a frame
+        should have been in it. Raises LinkError.
         """
         ...
 

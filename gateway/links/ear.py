@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.errors import LinkError
-from gateway.links.framing import Framing, Quiet
+from gateway.links.framing import Framing, Quiet, longest_frame
 from gateway.links.parser import Parser
 
 WAITING = 256 * 1024  # bytes of frames that wait for who listens; of more the oldest are passed over
@@ -14,6 +14,8 @@ class Ear:
 
     def __init__(self, framings: tuple[Framing, ...]) -> None:
         self.parser = Parser(framings)
+        self._limit = longest_frame(framings)
+        self._clean = 0  # bytes skipped up to the last frame
         self._fragments = 0  # bytes that came after the line was opened and before the first frame: no fault
         self.opened()
         self.quiet = max((f.silence for f in framings if isinstance(f, Quiet)), default=None)
@@ -34,6 +36,11 @@ class Ear:
         if frames and self._since is not None:
             self._fragments += self.parser.skipped - self._since
             self._since = None
+        if frames:
+            self._clean = self.parser.skipped
+        elif self.parser.skipped - self._clean > self._limit:
+            self._clean = self.parser.skipped
+            self.wake()  # with no frames: who listens can see from the counts what came instead
         self._take(frames)
         if self.quiet is not None:
             if self._timer is not None:

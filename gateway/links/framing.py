@@ -77,3 +77,10 @@ class Quiet(msgspec.Struct, frozen=True, tag=True):
 
 
 Framing = Lines | Between | Headed | Fixed | Quiet
+
+NOISE = 64  # bytes in no frame say nothing of a device, however short its frames are
+
+
+def longest_frame(framings: tuple[Framing, ...]) -> int:
+    """Bytes in which a frame must be, if there are any."""
+    return max(*(f.size if isinstance(f, Fixed) else f.longest for f in framings), NOISE)

@@ -164,13 +164,8 @@ async def test_silence_is_a_state(bench: Start, board: Callable[..., Board]) -> 
     await numbers.is_now("ok")
 
 
-@pytest.fixture
-def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "LOOK", 0.05)
-
-
 async def test_bytes_that_never_end_a_frame_are_told_long_before_silence(
-    looks_often: None, bench: Start, board: Callable[..., Board]
+    bench: Start, board: Callable[..., Board]
 ) -> None:
     one = board()
     numbers = await bench(one.path)
@@ -217,7 +212,7 @@ async def test_frames_that_never_tell_a_value_are_no_news(bench: Start, board: C
 
 @pytest.mark.parametrize("listened_to", [True, False])
 async def test_who_reads_a_device_that_never_ends_a_frame_is_told_so(
-    looks_often: None, line: Callable[..., Any], bench: Start, board: Callable[..., Board], listened_to: bool
+    line: Callable[..., Any], bench: Start, board: Callable[..., Board], listened_to: bool
 ) -> None:
     one = board()
     device = (await bench(one.path)).device if listened_to else Bench(line(one.path)).device
