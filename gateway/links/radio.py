@@ -60,15 +60,10 @@ class Radio:
             await self.forget(ear)
             mine = self._join(ear, hear)
         self._open()
+        if (frames := mine.fetch()) or within <= 0:
+            return frames
         until = loop.time() + within
-        while True:
-            if frames := mine.fetch():
-                return frames
-            now = loop.time()
-            if (error := mine.trouble.take(now)) is not None:
-                raise error
-            if now >= until:
-                return []
+        if mine.trouble.due > loop.time():
             mine.waiter = loop.create_future()
             timer = loop.call_at(min(until, mine.trouble.due), mine.wake)
             try:
@@ -76,6 +71,11 @@ class Radio:
             finally:
                 timer.cancel()
                 mine.waiter = None
+            if frames := mine.fetch():
+                return frames
+        if (error := mine.trouble.take(loop.time())) is not None:
+            raise error
+        return []
 
     def counts(self, ear: str) -> dict[str, int]:
         """What an ear lost, as gateway.links.base.RadioLink says."""
