@@ -31,7 +31,7 @@ async def undisturbed(work: Coroutine[Any, Any, object]) -> None:
 async def keep_running(
     name: str, part: Callable[[], Awaitable[None]], on_bug: Callable[[Exception], None], first_pause: float = _PAUSE[0]
 ) -> None:
-    """Run `part` until it returns; start it again when it fails. Any error is caught here, and nowhere else but around a frame."""
+    """Run `part` until it returns; start it again when it fails. Any error is caught here, else only around a frame."""
     loop = asyncio.get_running_loop()
     pause = 0.0
     told: set[str] = set()
