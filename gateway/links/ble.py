@@ -1,6 +1,6 @@
 """Bluetooth through bleak, whose only user this is: the scan, connections, and what their errors mean.
 
-Rule numbers are those of findings/ble.md, section 6: what BlueZ and bleak do that one does not expect.
+Rule numbers are those of README.md, A Bluetooth radio: what BlueZ and bleak do that one does not expect.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """One peer that is connected to while anybody wants something of it: found, connected, asked, lost, and again.
 
-Rule numbers are those of findings/ble.md, section 6.
+Rule numbers are those of README.md, A Bluetooth radio.
 """
 
 import asyncio

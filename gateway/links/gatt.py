@@ -9,7 +9,7 @@ from gateway.links.base import Told
 from gateway.links.ble import Characteristic, Client, drain
 from gateway.links.radio_ears import Bell, StreamEar, ValueEar
 
-ECHO = 1.0  # s in which what we read ourselves may come as a notification, too (findings/ble.md 6, rule 5)
+ECHO = 1.0  # s in which what we read ourselves may come as a notification, too (rule 5)
 
 ConnectedEar = ValueEar | StreamEar
 

@@ -1,6 +1,6 @@
 """Keeps the scan of one adapter going: follows bluetoothd and the adapter, notices silence, and climbs a ladder.
 
-Rule numbers are those of findings/ble.md, section 6.
+Rule numbers are those of README.md, A Bluetooth radio.
 """
 
 import asyncio

@@ -15,7 +15,7 @@ from drivers.codecs.register_map import BIT_TABLES, Register
 from drivers.codecs.registers import Block, plan
 from gateway import DecodeError, Reading
 
-# A second implementation, from contract.md and the names of the orders
+# A second implementation, from the names of the orders
 
 LETTERS = {"uint16": "H", "int16": "h", "uint32": "I", "int32": "i", "uint64": "Q", "int64": "q", "float64": "d"}
 BCD = {"bcd16": 1, "bcd32": 2, "bcd64": 4}

@@ -233,7 +233,7 @@ async def test_who_reads_and_is_cancelled_leaves_nothing_behind(radio: Radio, li
 async def test_more_peers_than_connections_are_served_in_turn(
     radio: Radio, links: Links, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Issue 5: seven connections, twelve devices that want one: all served, none starved."""
+    """Seven connections, twelve devices that want one: all served, none starved."""
     monkeypatch.setattr(slots, "SHARE", 0.1)
     monkeypatch.setattr(slots, "PATIENCE", 0.3)
     radio.adapter.slots = 7

@@ -32,7 +32,7 @@ from tests.radio import Radio, find, radio, until
 __all__ = ["links", "radio"]
 
 OTHER = "00:1A:7D:DA:71:13"
-BACK = 5.0  # s after which readings flow again: issue 5
+BACK = 5.0  # s after which readings flow again
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ def done(radio: Radio, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_rule_18_a_deaf_adapter_is_made_to_hear(
     radio: Radio, links: Links, done: list[str], healed_by: Literal["scan", "power", "restart"], steps: list[str]
 ) -> None:
-    """Found and acted on within 90 s, here 0.9 s: issue 5."""
+    """Found and acted on within 90 s, here 0.9 s."""
     tag, link, loop = Beacon(address(), b"\x01"), links(), asyncio.get_running_loop()
     radio.add(tag)
     async with Systemd(radio.bluez) as systemd:

@@ -1,4 +1,4 @@
-"""The twenty rules of findings/ble.md, section 6, on an unmodified bleak and a simulated BlueZ.
+"""The twenty rules of gateway/README.md, A Bluetooth radio, on an unmodified bleak and a simulated BlueZ.
 
 Rule 10 is in test_radio_connections.py, too; rules 2, 3, 17 and 18 are in test_radio_recovery.py. Rule 19 is about the
 installation, not about this code.
