@@ -197,19 +197,23 @@ class Client:
         _refuse(error, f"{self._where} {what}", limit, self.address)
 
 
-async def left_over(index: str) -> list[BLEDevice]:
-    """Devices of an adapter that are connected, as bleak knows them: by another program, or by us before (rule 7)."""
+async def left_over(index: str) -> list[tuple[BLEDevice, Sent]]:
+    """Devices of an adapter that are connected, by another program or by us before, with what is known (rule 7)."""
     try:
         async with asyncio.timeout(SCAN_WITHIN):
             manager = await bluez_manager.get_global_bluez_manager()
     except _LOST:
         return []
     below = f"/org/bluez/{index}/"  # bleak's own list leaves out those whose services it does not know
-    return [
-        BLEDevice(props["Address"], props.get("Name"), {"path": path, "props": props})
-        for path, props in manager._iter_device_props()
-        if path.startswith(below) and props.get("Connected")
-    ]
+    found = []
+    for path, props in manager._iter_device_props():
+        if path.startswith(below) and props.get("Connected"):
+            device = BLEDevice(props["Address"], props.get("Name"), {"path": path, "props": props})
+            company = {key: bytes(data) for key, data in props.get("ManufacturerData", {}).items()}
+            service = {key: bytes(data) for key, data in props.get("ServiceData", {}).items()}
+            sent = Sent(props.get("Name"), company, service, props.get("UUIDs", []), None, -127, (path, props))
+            found.append((device, sent))
+    return found
 
 
 def forget() -> None:

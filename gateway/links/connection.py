@@ -6,16 +6,17 @@ Rule numbers are those of README.md, A Bluetooth radio.
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable, Collection
+from collections import ChainMap
+from collections.abc import Awaitable, Callable, Collection, Container
 from dataclasses import dataclass, field
 
 from gateway.errors import LinkError, Reason
 from gateway.links.air import Peer, Value
 from gateway.links.base import Told
-from gateway.links.ble import BLEDevice, Client
+from gateway.links.ble import BLEDevice, Client, Sent
 from gateway.links.gatt import ConnectedEar, Session
 from gateway.links.radio_ears import Bell
-from gateway.links.sightings import FRESH, Sighting, Sightings
+from gateway.links.sightings import FRESH, Sighting, Sightings, matches
 from gateway.links.slots import Slot, Slots
 from gateway.supervisor import undisturbed
 
@@ -35,12 +36,13 @@ class Shared:
     sightings: Sightings
     slots: Slots
     bell: Bell
-    left_over: Callable[[], Awaitable[list[BLEDevice]]]  # who is connected already
+    left_over: Callable[[], Awaitable[list[tuple[BLEDevice, Sent]]]]  # who is connected already
     forget_services: Callable[[str], Awaitable[None]]  # of an address, unless it is bonded
     trace: Callable[[], Told | None]
     trouble: LinkError | None = None  # why nothing goes over this adapter
     connecting: asyncio.Lock = field(default_factory=asyncio.Lock)  # one at a time (rule 10)
     held: dict[str, "Connection"] = field(default_factory=dict)  # by address: connected, or about to
+    named: dict[str, "Connection"] = field(default_factory=dict)  # by the address of the peer that is meant
 
 
 @dataclass
@@ -68,6 +70,11 @@ class Connection:
         self._look_again = self._looked_again = False  # at services that were not as wanted (rule 12)
         self._end: LinkError | None = None  # why the connection is over
         self._giving_up = False  # it: others wait for a connection
+        self._taken: Container[str] = shared.held  # addresses that are not this peer
+        if peer.address is None:
+            self._taken = ChainMap(shared.held, shared.named)
+        else:
+            shared.named[peer.address] = self
 
     def join(self, ear: ConnectedEar) -> None:
         """This ear wants what the peer sends."""
@@ -175,12 +182,12 @@ class Connection:
         """The peer, when it is there: heard since the last connection ended, or connected already."""
         shared = self._shared
         while True:
-            for device in await shared.left_over():
-                if device.address == self.peer.address and device.address not in shared.held:
+            for device, sent in await shared.left_over():
+                if matches(self.peer, device.address, sent) and device.address not in self._taken:
                     seen = Sighting(device)
                     seen.at = asyncio.get_running_loop().time()
                     return seen
-            heard = await shared.sightings.find(self.peer, self._after, shared.held, MISSING)
+            heard = await shared.sightings.find(self.peer, self._after, self._taken, MISSING)
             if heard is not None:
                 return heard
 

@@ -8,6 +8,7 @@ from gateway.config_ble import BleLinkConfig
 from gateway.errors import LinkError
 from gateway.links.air import OnAir, Peer, Value
 from gateway.links.base import Told
+from gateway.links.ble import BLEDevice, Sent
 from gateway.links.connection import Connection, Shared
 from gateway.links.radio_ears import AdvertEar, Bell, RadioEar, make_ear
 from gateway.links.radio_watch import QUIET, Watch
@@ -157,8 +158,8 @@ class Radio:
     def _ours(self, address: str) -> bool:
         return address in self._shared.held or any(peer.address == address for peer in self._connections)
 
-    async def _left_over(self) -> list[Any]:
-        return [] if self._watch is None else await self._watch.left_over(self._shared.held)
+    async def _left_over(self) -> list[tuple[BLEDevice, Sent]]:
+        return [] if self._watch is None else await self._watch.left_over()
 
     async def _forget_services(self, address: str) -> None:
         with contextlib.suppress(LinkError):

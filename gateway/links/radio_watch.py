@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Container
+from collections.abc import Callable
 
 from gateway.config_ble import BleLinkConfig
 from gateway.errors import LinkError
@@ -82,11 +82,11 @@ class Watch:
             self._answers = False
             self._stirred.set()
 
-    async def left_over(self, held: Container[str]) -> list[ble.BLEDevice]:
-        """Devices that are connected and not `held` (rule 7)."""
+    async def left_over(self) -> list[tuple[ble.BLEDevice, ble.Sent]]:
+        """Devices that are connected (rule 7); none while there is no scan."""
         if self._scanner is None or self._adapter is None:
             return []
-        return [device for device in await ble.left_over(self._adapter.index) if device.address not in held]
+        return await ble.left_over(self._adapter.index)
 
     async def forget_services(self, address: str) -> None:
         """Have bluetoothd find the services of a peer anew, unless its pairing would be lost with them (rule 12)."""

@@ -318,6 +318,16 @@ async def test_a_peer_that_pairs_without_questions_is_paired(radio: Radio, links
     assert lock.bonded
 
 
+async def test_who_is_meant_by_name_is_nobody_that_another_means_by_address(radio: Radio, links: Links) -> None:
+    one, other, link = Strap(address(), rssi=-40), Strap(address(), rssi=-80), links()
+    radio.add(one, other)
+    await connected(link, pulses(one), one, "one")
+    await link.forget("one")
+    await until(lambda: not one.connected)
+    await connected(link, Values(Peer(name="Strap"), (MEASUREMENT,)), other, "other")
+    assert not one.connected
+
+
 async def test_what_is_advertised_by_a_peer_is_heard_beside_its_values(radio: Radio, links: Links) -> None:
     tag, strap, link = Beacon(address(), b"\x01"), Strap(address()), links()
     radio.add(tag, strap)

@@ -154,14 +154,19 @@ async def test_rule_06_a_connect_that_is_never_answered_ends(
     await connected(link, pulses(strap), strap)
 
 
-async def test_rule_07_a_connection_left_over_is_adopted(radio: Radio, links: Links, calls: Counter[str]) -> None:
+@pytest.mark.parametrize("by", ["address", "name"])
+async def test_rule_07_a_connection_left_over_is_adopted(
+    radio: Radio, links: Links, calls: Counter[str], by: str
+) -> None:
     strap, link = Strap(address()), links()
     radio.add(strap)
     radio.adapter.leave_connected(strap)
     await until(lambda: strap.connected)
-    await connected(link, pulses(strap), strap)
+    radio.adapter.devices[strap.address].put("Name", Variant("s", "Strap"))  # as it was heard once
+    hear = Values(Peer(strap.address) if by == "address" else Peer(name="Str*"), (MEASUREMENT,))
+    await connected(link, hear, strap)
     strap.beat(72)
-    assert data(await heard(link, pulses(strap))) == [b"\x00\x48"]
+    assert data(await heard(link, hear)) == [b"\x00\x48"]
     assert calls["Connect"] == 0
 
 
