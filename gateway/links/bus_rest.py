@@ -21,6 +21,8 @@ class BusRest:
     def __init__(self, bus: Any) -> None:
         self.bus = bus
         self.loop: Any = asyncio.get_running_loop()
+        # asyncio has no way to stop reading for a while but for its own transports, and dbus-fast none at all.
+        self._selector = getattr(self.loop, "_selector", None)  # another kind of loop has none: then there is no rest
         self._last = -math.inf  # loop time of the last signal
         self._awake = 0  # who wants no rest now
         self._rest: tuple[asyncio.TimerHandle, int, Any, Any] | None = None  # its end; descriptor, and what reads it
@@ -31,15 +33,14 @@ class BusRest:
         The first after a silence lets nobody wait, nor does one behind which more is to be read already.
         """
         last, self._last = self._last, now
-        if self._rest is not None or self._awake or now > last + REST:
+        if self._rest is not None or self._awake or now > last + REST or self._selector is None:
             return
         unread = bytearray(4)
         fcntl.ioctl(self.bus._fd, termios.FIONREAD, unread)
         if any(unread):
             return
         fd = self.bus._fd
-        # asyncio has no way to stop reading for a while but for its own transports, and dbus-fast none at all.
-        reader = self.loop._selector.get_key(fd).data[0]
+        reader = self._selector.get_key(fd).data[0]
         callback, args = reader._callback, reader._args  # forgotten with the next line
         if self.loop.remove_reader(fd):
             self._rest = self.loop.call_at((now // REST + 1) * REST, self._read), fd, callback, args
@@ -59,12 +60,12 @@ class BusRest:
         self._read()
         unread = bytearray(4)
         for _ in range(AT_ONCE):
-            if self.bus._disconnected:
+            if self.bus._disconnected or self._selector is None:
                 return
             fcntl.ioctl(self.bus._fd, termios.FIONREAD, unread)
             if not any(unread):
                 return
-            reader = self.loop._selector.get_key(self.bus._fd).data[0]
+            reader = self._selector.get_key(self.bus._fd).data[0]
             reader._callback(*reader._args)
             self._read()
 

@@ -73,6 +73,28 @@ async def test_more_than_one_read_takes_is_read_without_a_rest(bus: Bus) -> None
     assert bus.loop.time() - began < 2 * REST
 
 
+async def test_a_loop_of_another_kind_is_read_as_ever(bus: Bus) -> None:
+    bus.rest._selector = None
+    for n in range(20):
+        bus.far.send(bytes([n]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert bus.heard[-1][1] == n
+    bus.rest.drain()
+
+
+async def test_what_has_come_is_taken_at_once(bus: Bus) -> None:
+    async with asyncio.timeout(5):
+        while bus.rest._rest is None:
+            bus.far.send(b".")
+            await asyncio.sleep(0.001)
+    bus.far.send(b"12345678901!")  # more than one read takes
+    bus.rest.drain()
+    assert bus.heard[-1][1] == ord("!")
+    bus.finalize()
+    bus.rest.drain()
+
+
 async def test_who_wants_it_awake_gets_all_at_once(bus: Bus) -> None:
     async with asyncio.timeout(5):
         while bus.rest._rest is None:
