@@ -12,22 +12,23 @@ from gateway.store import Store
 _CHUNK = 256  # rows looked at a time
 
 
-async def drop_over_limit(store: Store, b: Buffer, folder: Path, max_bytes: int, keep_free: int) -> None:
-    """Rule 9: mark rows as dropped until what is coming fits. Never one in flight.
+async def drop_over_limit(store: Store, b: Buffer, folder: Path, max_bytes: int, keep_free: int) -> str | None:
+    """Rule 9: mark rows as dropped until what is coming fits. Never one in flight. Returns why, for people.
 
     `max_bytes` bounds what the file holds. `keep_free` bounds what it takes of the disk: with less than that free the
     file does not grow; giving up rows would give the disk nothing back. Raises DiskError.
     """
     used, size = await store.space()
-    limit = max_bytes
+    limit, why = max_bytes, "max_bytes of the buffer are reached"
     try:
         disk = os.statvfs(folder)
-        limit = min(limit, size + max(disk.f_bavail * disk.f_frsize - keep_free, 0))
+        if (room := size + max(disk.f_bavail * disk.f_frsize - keep_free, 0)) < limit:
+            limit, why = room, f"less than keep_free is free on the disk of {folder}; make room there"
     except OSError:
         pass  # the commit itself will say what is wrong with the disk
     over = used + b.tail_bytes * STORED_RATIO - limit
     if over <= 0:
-        return
+        return None
     over -= await store.stored(b.pending.delete_rows)
     after = 0
     while over > 0 and (aside := await store.asides(after, _CHUNK)):
@@ -43,3 +44,4 @@ async def drop_over_limit(store: Store, b: Buffer, folder: Path, max_bytes: int,
                 if over > 0 and b.give_up_row(after):
                     b.drop_row(by_id[book_id], seq, after, size, "size limit")
                     over -= stored
+    return f"samples are given up, {CLASSES[0]} and oldest first: {why}"

@@ -45,6 +45,8 @@ def problems(site: Site, buffer: Buffer, writer: Writer, uplink: Uplink | None) 
     elif writer.commit_seconds > writer.commit_every / 2:
         text = f"a commit took {writer.commit_seconds:.1f} s; a kill may lose {writer.bound:.1f} s"
         found.append(_problem("buffer", "slow", text))
+    if writer.full is not None:
+        found.append(_problem("buffer", "full", writer.full))
     if writer.set_aside is not None:
         found.append(_problem("buffer", "damaged", writer.set_aside))
     if uplink is not None:

@@ -32,6 +32,7 @@ class Writer:
         self.commit_seconds = 0.0  # how long the last commit took
         self.oldest: int | None = None  # as looked up last
         self.set_aside: str | None = None  # what became of a damaged file
+        self.full: str | None = None  # why samples are given up
         self._used = False  # the file, by this run
         self.changed: Callable[[], None] = lambda: None  # the application's: durable, or not any more
         self._buffer = buffer
@@ -172,7 +173,7 @@ class Writer:
         """Rule 5: one transaction. What was asked of it stays asked for when it fails."""
         b, store, began = self._buffer, self._store, time.monotonic()
         assert store is not None
-        await drop_over_limit(store, b, self.path.parent, self.max_bytes, self.keep_free)
+        self._say_full(await drop_over_limit(store, b, self.path.parent, self.max_bytes, self.keep_free))
         c, b.pending, b.pending_since = b.pending, Commit(), None
         batch = list(b.tail)
         for h in batch:
@@ -284,7 +285,15 @@ class Writer:
             self.changed()
         self._arm()
 
+    def _say_full(self, why: str | None) -> None:
+        if why != self.full:
+            self.full = why
+            log.warning("%s", why or "no samples are given up any more")
+            self.changed()
+
     def _works(self) -> None:
+        if self._retry_pause:
+            log.info("samples are held on disk again")
         self._retry_at, self._fetch_at, self._retry_pause = -math.inf, -math.inf, 0.0
         if self._buffer.trouble is not None:
             self._buffer.trouble = None

@@ -121,6 +121,28 @@ async def test_a_file_that_becomes_read_only(hub: Hub, path: Path, caplog: pytes
     await well_again(hub, life, 6)
 
 
+async def test_a_buffer_at_its_limit_says_so_once_and_when_it_is_over(
+    hub: Hub, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "labgate.buffer")
+    life = await Life(hub, path, "run-1", commit_every=0.02, max_bytes=150_000).start()
+    while life.writer.full is None:
+        for _ in range(40):
+            life.take(pad=600)
+        await hub.until(lambda: not life.buffer.tail)
+    told = "samples are given up, bulk and oldest first: max_bytes of the buffer are reached"
+    assert life.writer.full == told
+    life.take(pad=600)
+    await hub.until(lambda: not life.buffer.tail)
+    assert [r.getMessage() for r in caplog.records].count(told) == 1
+    hub.refuses, hub.automatic = None, True
+    await hub.until(lambda: life.idle)
+    life.take(pad=600)
+    await hub.until(lambda: life.writer.full is None)
+    assert "no samples are given up any more" in caplog.text
+    await life.stop()
+
+
 async def test_without_a_disk_samples_go_to_the_hub_all_the_same(hub: Hub, path: Path) -> None:
     path.mkdir()
     life = await Life(hub, path, "run-1", commit_every=0.02).start()
@@ -173,10 +195,10 @@ async def test_another_daemon_that_takes_a_file_we_wait_for_is_trouble_and_no_en
     path.mkdir()
     life = await Life(hub, path, "run-1", commit_every=0.02).start()
     life.take()
-    path.rmdir()
     other = await Store.open(path.with_name("other.db"))
     path.with_name("buffer.db.lock").unlink()
     path.with_name("other.db.lock").rename(path.with_name("buffer.db.lock"))  # its lock, on our file
+    path.rmdir()
     await hub.until(lambda: "another labgate" in str(life.buffer.trouble))
     assert not life.tasks[0].done()
     await other.close()
