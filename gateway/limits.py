@@ -36,6 +36,8 @@ async def drop_over_limit(store: Store, b: Buffer, folder: Path, max_bytes: int,
             if over > 0:
                 b.pending.delete_aside.append(after)
                 over -= stored
+    if over <= 0:
+        return None
     by_id = {book.id: book for book in b.all_books()}
     for klass in range(len(CLASSES)):
         after = 0
