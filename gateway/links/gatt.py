@@ -63,8 +63,7 @@ class Session:
                 if isinstance(ear, ValueEar):
                     await self._read_first(ear, within)
             finally:
-                if isinstance(ear, ValueEar):
-                    ear.release()
+                if isinstance(ear, ValueEar) and ear.release():
                     self._bell.ring(ear, asyncio.get_running_loop().time())
 
     async def _subscribe(self, one: Characteristic) -> None:

@@ -138,11 +138,12 @@ class ValueEar(FrameEar):
         """A value that was read while others are held."""
         super().put(value)
 
-    def release(self) -> None:
-        """All is read, or nothing more can be."""
+    def release(self) -> bool:
+        """All is read, or nothing more can be; whether there is something to be fetched."""
         held, self._held = self._held or [], None
         for value in held:
             super().put(value)
+        return bool(self._frames)
 
     def put(self, frame: Advert | Value) -> None:
         """A value came."""
