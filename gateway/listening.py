@@ -30,6 +30,7 @@ class Ear:
 
     def __init__(self, device: "Device", driver: Listener, link: SerialLink | RadioLink) -> None:
         self.device, self.driver, self.link = device, driver, link
+        self._hears = driver.hear
         self.thinned = 0  # samples passed over because `every` was not over
         self._nonsense = 0  # frames in a row
         self._newest: list[Reading] | None = None  # waits until `every` is over
@@ -53,7 +54,7 @@ class Ear:
         while True:
             until = self._news + self._silent_after() if self._newest is None else self._due
             try:
-                frames = await self.link.frames(device.name, self.driver.hear, max(until - loop.time(), 0.0))
+                frames = await self.link.frames(device.name, self._hears, max(until - loop.time(), 0.0))
             except LinkError as error:
                 device.failed(error)
                 self._tell(error)

@@ -17,6 +17,7 @@ from gateway.errors import DecodeError
 from gateway.reading import Reading, Sample, Value
 from gateway.units import is_secondary, is_senml
 
+_NUMBERS = (int, float)  # whose readings are records as they are, where SenML has their unit
 BVER = 26  # RFC 9100: version 10 plus the secondary units of RFC 8798
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -75,7 +76,11 @@ class Shape:
             else:
                 if not _odd_value(body):
                     return self._prefix + body[2:]
-        records = [_record(r) for r in readings if _available(r.value)]
+        records = [
+            r if type(r.value) in _NUMBERS and (r.unit is None or is_senml(r.unit)) else _record(r)
+            for r in readings
+            if _available(r.value)
+        ]
         return self._prefix + _encode(records)[2:] if records else b""
 
 

@@ -57,7 +57,7 @@ class Radio:
         """Frames for an ear, as gateway.links.base.RadioLink says."""
         loop = asyncio.get_running_loop()
         mine = self._ears.get(ear)
-        if mine is None or mine.asked != hear:
+        if mine is None or (mine.asked is not hear and mine.asked != hear):
             await self.forget(ear)
             mine = self._join(ear, hear)
         self._open()

@@ -11,15 +11,15 @@ from typing import NamedTuple
 from simulators.mains import pinned_or, wander
 from simulators.modbus_slave import Given
 from simulators.peripherals._sensor import COMMON, Sensor, address, address_type, name, scaled
-from simulators.settings import Settings, number, period
+from simulators.settings import Settings, number, period, whole_number
 
 SETTINGS = (
     "temperature", "humidity", "pressure", "acceleration_x", "acceleration_y", "acceleration_z", "voltage", "tx_power",
-    *COMMON,
+    "adverts", *COMMON,
 )  # fmt: skip
 
 _RUUVI = 0x0499
-_ADVERTS = 5  # of each measurement
+_ADVERTS = 5  # of each measurement, unless set
 _EVERY = _ADVERTS * 1.285  # s
 
 
@@ -44,9 +44,10 @@ class Tag(Sensor):
     def __init__(self, seed: int, settings: Settings) -> None:
         where = address(settings, "ble_tag", seed)
         self.every = period(settings, _EVERY)
+        adverts = whole_number(settings, "adverts", _ADVERTS, 1000)
         called = name(settings, f"Ruuvi {where[-5:].replace(':', '')}")
         super().__init__(
-            where, called, address_type=address_type(where), interval=self.every / _ADVERTS, connectable=False
+            where, called, address_type=address_type(where), interval=self.every / adverts, connectable=False
         )
         self._random = random = Random(seed)
         self._sources = [

@@ -1,4 +1,4 @@
-"""Tags that advertise ten times a second on one simulated radio, each measurement five times."""
+"""Tags that advertise ten times a second on one simulated radio; most adverts repeat a measurement."""
 
 import json
 import subprocess
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rig import ROOT, Process, Rig
 
-EVERY = "500ms"  # a measurement; it goes out in five adverts
-
 
 class Beacons(Rig):
-    """RuuviTags, heard by bluetoothd's adapter as bleak hears it."""
+    """RuuviTags that measure as often as their firmware does, heard as bleak hears them."""
+
+    every, repeated = "1285ms", 13
 
     def _simulated(self) -> list[str]:
-        return ["ble_tag", "--set", f"every={EVERY}"]
+        return ["ble_tag", "--set", f"every={self.every}", "--set", f"adverts={self.repeated}"]
 
     def _write_site(self) -> Path:
         site = {
@@ -42,3 +42,9 @@ class Beacons(Rig):
         said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         rows = [json.loads(line) for line in said.splitlines()]
         return self.report()["samples"] + sum(row["unused"]["repeats"] for row in rows)
+
+
+class BusyBeacons(Beacons):
+    """Tags that measure twice a second."""
+
+    every, repeated = "500ms", 5
