@@ -185,6 +185,7 @@ class SiteReader:
     def links(self) -> Links:
         """All links: usable, or spoiled by an error."""
         links = Links(self.site.links)
+        radios: dict[str, str] = {}  # adapter -> its link
         for name, raw, doc in self.named("links"):
             way = ("links", name)
             if isinstance(raw, dict) and not _WIRES.keys() & raw.keys():
@@ -194,6 +195,10 @@ class SiteReader:
             config = self.checked(_link_model(raw), raw, way, doc)
             if config is not None and isinstance(name, str):
                 links.usable[name] = config
+                adapter = getattr(config, "ble", name)
+                if (first := radios.setdefault(adapter, name)) != name:
+                    text, instead = f"{adapter} is link {show(first)} already", f"name {first} in its devices"
+                    self.say(doc, Fault((*way, "ble"), text, f"remove this one and {instead}"), _part(way))
                 if (index := getattr(config, "index", None)) is not None:
                     text = f"{index} may be another adapter after the next start"
                     instead = "write its address; `labgate scan` tells it"

@@ -221,6 +221,10 @@ NAME = 'cannot be a name (only A-Z, a-z, 0-9, "-", "_" and ".", beginning with a
             "links: {a: {ble: »hci0}}",
             "warning: hci0 may be another adapter after the next start; write its address; `labgate scan` tells it",
         ),
+        (
+            "links: {a: {ble: 'DC:A6:32:01:02:03'}, b: {ble: »'dc:a6:32:01:02:03'}}",
+            'DC:A6:32:01:02:03 is link "a" already; remove this one and name a in its devices',
+        ),
         ("links: {a: {ble: »usb0}}", f'"usb0" is no Bluetooth adapter; {ADAPTER}'),
         ("links: {a: {ble: »'DC:A6:32:01:02'}}", f'"DC:A6:32:01:02" is no Bluetooth adapter; {ADAPTER}'),
         ("links: {a: {ble: 'dc:a6:32:01:02:03', connections: »0}}", "0 is too small; write 1 or more"),
