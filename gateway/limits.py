@@ -6,10 +6,14 @@ import os
 from pathlib import Path
 
 from gateway.buffer import CLASSES, Buffer
-from gateway.rows import STORED_RATIO
+from gateway.rows import STORED_RATIO, ranges
 from gateway.store import Store
 
 _CHUNK = 256  # rows looked at a time
+_STORED = "length(body) + 40"  # bytes of a row on disk, about
+_ASIDES = f"SELECT id, {_STORED} FROM aside WHERE id>? ORDER BY id LIMIT {_CHUNK}"  # noqa: S608 - ours
+_ROWS = f"SELECT id, book, seq, size, {_STORED} FROM sample WHERE class=? AND id>? ORDER BY id LIMIT {_CHUNK}"  # noqa: S608 - ours
+_TOGETHER = f"SELECT sum({_STORED}) FROM sample WHERE id BETWEEN ? AND ?"  # noqa: S608 - ours
 
 
 async def drop_over_limit(store: Store, b: Buffer, folder: Path, max_bytes: int, keep_free: int) -> str | None:
@@ -29,9 +33,10 @@ async def drop_over_limit(store: Store, b: Buffer, folder: Path, max_bytes: int,
     over = used + b.tail_bytes * STORED_RATIO - limit
     if over <= 0:
         return None
-    over -= await store.stored(b.pending.delete_rows)
+    for span in ranges(b.pending.delete_rows):
+        over -= (await store.read(_TOGETHER, span))[0][0] or 0
     after = 0
-    while over > 0 and (aside := await store.asides(after, _CHUNK)):
+    while over > 0 and (aside := await store.read(_ASIDES, (after,))):
         for after, stored in aside:
             if over > 0:
                 b.pending.delete_aside.append(after)
@@ -41,7 +46,7 @@ async def drop_over_limit(store: Store, b: Buffer, folder: Path, max_bytes: int,
     by_id = {book.id: book for book in b.all_books()}
     for klass in range(len(CLASSES)):
         after = 0
-        while over > 0 and (found := await store.droppable(klass, after, _CHUNK)):
+        while over > 0 and (found := await store.read(_ROWS, (klass, after))):
             for after, book_id, seq, size, stored in found:
                 if over > 0 and b.give_up_row(after):
                     b.drop_row(by_id[book_id], seq, after, size, "size limit")

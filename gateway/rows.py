@@ -88,7 +88,7 @@ def to_disk(r: Row) -> Columns:
     assert r.body is not None
     told = (r.seq, r.stamp.wall, r.stamp.boot, int(r.stamp.synced), r.klass, r.size)
     body = compress(r.body)
-    return r.id, r.book, *told, body + _seal(r.origin, _told(told), body)
+    return r.id, r.book, *told, body + _seal(r.origin, _told((r.id, *told)), body)
 
 
 def from_disk(columns: Columns, origin: str) -> Row:
@@ -100,11 +100,11 @@ def from_disk(columns: Columns, origin: str) -> Row:
 
 def is_whole(columns: Columns, origin: str) -> bool:
     """Whether a row is as it was written."""
-    return is_sealed(origin, _told(columns[2:-1]), columns[-1])
+    return is_sealed(origin, _told((columns[0], *columns[2:-1])), columns[-1])
 
 
 def is_sealed(origin: str, told: Any, stored: Any) -> bool:
-    """The same of a row whose columns from seq to size are text with blanks between, as SQLite can make it fastest."""
+    """The same of a row whose id and columns from seq to size are text with blanks between: SQLite makes it fastest."""
     if not isinstance(told, str) or not isinstance(stored, bytes):
         return False
     return stored[-4:] == _seal(origin, told, stored[:-4])

@@ -151,7 +151,7 @@ class _Salvage:
     async def _samples(self) -> None:
         good: list[Columns] = []
         async for row in self._rows("sample"):
-            if row is None or not self._whole(row):
+            if row is None:
                 for book in self.origins:
                     self.behind.setdefault(book, self.reached.get(book, 0))
                 continue
@@ -197,26 +197,28 @@ class _Salvage:
         return self._made[id_]
 
     async def _rows(self, table: str) -> AsyncIterator[Columns | None]:
-        """Rows of a table in the order of their ids; None where some cannot be read."""
+        """Rows of a table as they lie there; None where some cannot be read."""
         after, many = 0, TOGETHER
+        sql = f"SELECT * FROM {table}"  # noqa: S608 - ours; the first time from the first page, whatever its ids are
         while True:
             try:
-                found = await self.old.read(f"SELECT * FROM {table} WHERE id>? ORDER BY id LIMIT ?", (after, many))  # noqa: S608 - ours
-            except DiskError:
-                if many > 1:
-                    many = 1  # up to the row that cannot be read
-                    continue
-                yield None
-                behind = await self._readable(table, after)
-                if behind is None:
-                    return
-                after, many = behind, TOGETHER
-                continue
-            if not found:
+                async for found in self.old.scan(sql, many):
+                    for row in found:
+                        if table == "sample" and (row[0] <= after or not self._whole(row)):
+                            yield None  # what should lie here lies elsewhere; or its id, too, may not be its own
+                        else:
+                            yield row
+                            after = max(after, row[0])
                 return
-            for row in found:
-                yield row
-            after = max(after + 1, found[-1][0])
+            except DiskError:
+                many = 1 if many > 1 else TOGETHER  # one by one up to the row that cannot be read
+                if many > 1:
+                    yield None
+                    readable = await self._readable(table, after)
+                    if readable is None:
+                        return
+                    after = readable
+                sql = f"SELECT * FROM {table} WHERE id>{after} ORDER BY id"  # noqa: S608 - ours
 
     async def _readable(self, table: str, after: int) -> int | None:
         """The lowest id behind `after` behind which something can be read again, or None."""

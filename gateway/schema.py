@@ -21,9 +21,11 @@ CREATE TABLE aside(id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, run TEXT NOT N
 # `origin` names each book (GATEWAY/DEVICE/RUN) a second time: whose the samples are must not hang on one page.
 
 # What the checksum behind a sample's body is over, as gateway.rows.is_sealed takes it.
-SEALED = "book, seq||' '||wall||' '||boot||' '||synced||' '||class||' '||size, body"
+SEALED = "book, id||' '||seq||' '||wall||' '||boot||' '||synced||' '||class||' '||size, body"
 NEW = f"BEGIN;{_TABLES}INSERT INTO meta VALUES('major',{MAJOR}),('minor',{MINOR});PRAGMA user_version={MAJOR};COMMIT;"
 # Measured with rows of 100 readings (0.7 kB): 27 bytes written a reading, 31 on pages of 1 kB, of which each holds only
 # one, and more on 4 kB. Freed pages are used again, so nothing is vacuumed.
 PAGE = "PRAGMA page_size=2048"
 SETTINGS = "PRAGMA synchronous=FULL;PRAGMA wal_autocheckpoint=1000;PRAGMA journal_size_limit=4000000;"
+# The pages of all; and the indices, which only these tables have.
+CHECKS = ("PRAGMA quick_check(1)", *(f"PRAGMA integrity_check('{table}')" for table in ("run", "book")))

@@ -19,9 +19,8 @@ from gateway.ledger import Book
 from gateway.lock import lock_file
 from gateway.rows import Columns, Commit, Found, Note, Row, checksum, from_disk, is_sealed, ranges, to_disk
 
-_STORED = "length(body) + 40"  # bytes of a row on disk, about
 RESTART = "labgate sets it aside when it starts"
-_DAMAGED = ("not a database", "malformed", "decode to UTF-8", "no such table", "no such column", "raised exception")
+_DAMAGED = "not a database|malformed|decode to UTF-8|can't decode|no such table|no such column|raised exception"
 _TODO = {  # what SQLite says -> what to do about it
     "full": "make room on the disk",
     "readonly": "let this user write it, or remount the disk",
@@ -141,6 +140,9 @@ class Store:
         def damaged(book: Any, told: Any, body: Any) -> bool:
             return not is_sealed(self._origins.get(book, ""), told, body)
 
+        for check in schema.CHECKS:
+            if await self._all(check) != [("ok",)]:
+                raise ValueError("its pages do not fit together")
         await self._db.create_function("damaged", 3, damaged)
         if await self._all(f"SELECT 1 FROM sample WHERE damaged({schema.SEALED}) LIMIT 1"):  # noqa: S608 - ours
             raise ValueError("samples are not as they were written")
@@ -216,24 +218,6 @@ class Store:
         sql = f"SELECT * FROM sample WHERE id > ? AND book NOT IN ({books}) ORDER BY id LIMIT ?"  # noqa: S608 - ints
         return [from_disk(row, self._origins.get(row[1], "")) for row in await self.read(sql, (after, limit))]
 
-    async def droppable(self, klass: int, after: int, limit: int) -> list[Columns]:
-        """(id, book, seq, size, bytes on disk) of the oldest samples of a class behind row id `after`."""
-        sql = f"SELECT id, book, seq, size, {_STORED} FROM sample WHERE class=? AND id>? ORDER BY id LIMIT ?"  # noqa: S608 - ours
-        return await self.read(sql, (klass, after, limit))
-
-    async def asides(self, after: int, limit: int) -> list[Columns]:
-        """(id, bytes on disk) of the oldest of what was set aside, behind an id."""
-        sql = f"SELECT id, {_STORED} FROM aside WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608 - ours
-        return await self.read(sql, (after, limit))
-
-    async def stored(self, ids: list[int]) -> int:
-        """Bytes on disk of these rows."""
-        found = 0
-        for span in ranges(ids):
-            ((size,),) = await self.read(f"SELECT sum({_STORED}) FROM sample WHERE id BETWEEN ? AND ?", span)  # noqa: S608 - ours
-            found += size or 0
-        return found
-
     async def oldest(self) -> int | None:
         """Wall time (ns) of the oldest sample on disk."""
         return next((row[0] for row in await self.read("SELECT wall FROM sample ORDER BY id LIMIT 1")), None)
@@ -242,6 +226,12 @@ class Store:
         """What a query gives."""
         async with _translated(self._path):
             return await self._all(sql, parameters)
+
+    async def scan(self, sql: str, many: int) -> AsyncIterator[list[Columns]]:
+        """What a query gives, `many` rows at a time."""
+        async with _translated(self._path), self._db.execute(sql) as cursor:
+            while found := await cursor.fetchmany(many):
+                yield [tuple(row) for row in found]
 
     async def adopt(self, table: str, rows: list[Columns]) -> None:
         """Rows of another file, as they are."""
@@ -292,9 +282,9 @@ def _note(row: Columns) -> Note:
 async def _translated(path: Path) -> AsyncIterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last: a damaged table's name in SQLite's words
         what = getattr(error, "strerror", None) or str(error)
-        if any(said in what for said in _DAMAGED):
+        if any(said in what for said in _DAMAGED.split("|")):
             raise UnusableError(f"the buffer {path} is damaged: {what}; {RESTART}") from error
         todo = next((f"; {todo}" for said, todo in _TODO.items() if said in what), "")
         raise DiskError(f"the buffer {path} cannot be used: {what}{todo}") from error

@@ -133,7 +133,7 @@ async def test_one_bad_page_costs_its_own_samples_and_no_others(
     assert 0 < lost < 15
     assert life.writer.set_aside is not None
     (aside,) = (p for p in tmp_path.iterdir() if p.name.startswith("buffer.db.2"))
-    assert f"is damaged: database disk image is malformed; set aside as {aside}, {received(hub)} samples" in caplog.text
+    assert f"is damaged: its pages do not fit together; set aside as {aside}, {received(hub)} samples" in caplog.text
     assert aside.read_bytes() == data  # as it was found
     assert {said for a in hub.auditor.accounts.values() for said in a.declared.values()} == {"damaged"}
 
