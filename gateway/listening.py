@@ -62,6 +62,8 @@ class Ear:
                 self._news = loop.time()
                 continue
             self._unframed.framed += len(frames)
+            if frames:
+                self._repeats = self.link.counts(device.name).get("repeats", 0)
             for start in range(0, len(frames), TOGETHER):
                 some = frames[start : start + TOGETHER]
                 for tell in device.overheard:

@@ -349,8 +349,12 @@ class Air:
     def __init__(self) -> None:
         self.name, self.trace = "radio", None
         self.repeats: list[int] = []  # how many, at each time that is asked for
+        self.news: list[bytes] = []  # frames, of which each has some repeats before it
 
     async def frames(self, ear: str, hear: Any, within: float) -> list[bytes]:
+        if self.news:
+            self.heard += 4
+            return [self.news.pop(0)]
         await asyncio.sleep(within + 0.001)
         self.heard += self.repeats.pop(0)
         if not self.repeats:
@@ -370,5 +374,16 @@ async def test_a_tag_that_repeats_itself_is_there_and_one_that_is_not_heard_is_s
     running = asyncio.create_task(bench.device.run(0.0))
     await bench.is_now("silent")
     assert len(air.repeats) == 1  # silent at the third time, not before
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_repeats_before_the_last_news_say_nothing_of_the_silence_after_it() -> None:
+    air = Air()
+    air.news, air.repeats = [b"t 20", b"t 21"], [0, 0]
+    bench = Bench(air, silent_after=0.01)
+    running = asyncio.create_task(bench.device.run(0.0))
+    await bench.is_now("silent")
+    assert len(air.repeats) == 1  # at the first time
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
