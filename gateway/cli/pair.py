@@ -103,9 +103,9 @@ async def _pair(bluez: Bluez, adapter: AdapterInfo, address: str, person: Person
         except LinkError as error:
             if person.refused:
                 raise LinkError(person.refused, "refused") from None
-            if error.reason != "busy" or within < _AGAIN:
+            if error.reason not in ("busy", "silent") or within < _AGAIN:
                 raise
-        await asyncio.sleep(_AGAIN)  # the gateway connects to it at this moment, or pairs, and asks our agent
+        await asyncio.sleep(_AGAIN)  # the gateway connects to it at this moment, or pairs; or bluetoothd just forgot it
 
 
 def _done(seen: Seen, station: Station, as_json: bool) -> None:
